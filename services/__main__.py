@@ -1,0 +1,296 @@
+"""The `regie` command, and the composition root: the one place that knows all the parts.
+
+Only here is a broker picked, a database started and a room made; what they do stands elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from services.cli import operations
+from services.cli.database import migrate
+from services.cli.keys import keys
+from services.cli.policy import policy
+
+if TYPE_CHECKING:
+    from shared.accounts import Accounts
+    from shared.broker import Broker
+    from shared.ops import Reader
+    from shared.runtime import Runtime, Service
+    from shared.serving import Step
+    from shared.settings import Settings
+
+ROOMS: Final = ("ingest", "router", "notifier")
+
+app = typer.Typer(
+    name="regie",
+    help="Every request reaches the team that can answer, with its reply deadline.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(keys, name="keys")
+app.add_typer(policy, name="policy")
+app.add_typer(operations.dead_letters, name="dead-letters")
+app.add_typer(operations.positions, name="positions")
+app.command()(operations.lag)
+app.command()(operations.doctor)
+app.command()(migrate)
+
+
+def main() -> None:
+    app()
+
+
+@app.command()
+def serve(
+    services: Annotated[
+        list[str] | None, typer.Argument(help="ingest, router, notifier; none named: all three.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Database and files. Default: REGIE_DATA_DIR, or .regie.")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Demo accounts, policy and living traffic.")
+    ] = False,
+) -> None:
+    """Run the services in one process."""
+    names = _named(services)
+    env = dict(os.environ)
+    if demo:
+        from services.demo import demo_files
+
+        channels, policy_file, made_up = demo_files()
+        files = {"REGIE_CHANNELS_FILE": str(channels), "REGIE_POLICY_FILE": str(policy_file)}
+        env = {**made_up, **files, **env}
+    place = Place(names, host, port, data_dir, demo)
+    sys.exit(_run(place, env))
+
+
+@dataclass(frozen=True)
+class Place:
+    """What `serve` was asked for."""
+
+    services: Sequence[str]
+    host: str
+    port: int
+    data_dir: Path | None
+    demo: bool
+
+
+def _named(services: Sequence[str] | None) -> Sequence[str]:
+    unknown = sorted(set(services or ()) - set(ROOMS))
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(ROOMS)}")
+    return [name for name in ROOMS if not services or name in services]
+
+
+# --- composition -----------------------------------------------------------------------------
+
+
+def _run(place: Place, env: Mapping[str, str]) -> int:
+    """The exit status: 0 after a signal, 1 when a part died, 2 when a person has to mend it."""
+    import uvloop
+
+    from shared.settings import read_settings
+    from shared.telemetry import configure_logs
+
+    try:
+        settings = read_settings(env, data_dir=place.data_dir)
+        configure_logs(settings.log_format)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(place, settings, env))
+    except Exception as error:
+        return _explain(_leaves(error))
+    return 0
+
+
+def _explain(errors: Sequence[BaseException]) -> int:
+    from shared.embedded import EmbeddedError
+    from shared.errors import Misconfigured
+
+    for error in errors:
+        if isinstance(error, Misconfigured | EmbeddedError):
+            typer.echo(f"regie: {error}", err=True)
+            return 2
+    names = ", ".join(sorted({type(error).__name__ for error in errors}))
+    typer.echo(f"regie: ended by {names}: see the log above", err=True)
+    return 1
+
+
+async def _serve(place: Place, settings: Settings, env: Mapping[str, str]) -> None:
+    from shared.serving import address_of, listen, serve, stop_on_signals
+
+    listener = listen(place.host, place.port)
+    address = address_of(listener)
+    with stop_on_signals() as stop:
+        async with _postgres(settings, stop) as postgres:
+            if stop.is_set():
+                return
+            runtime = _runtime(settings, postgres.url, env)
+            typer.echo(_greeting(address, runtime), err=True)
+            await serve(
+                runtime,
+                _services(place.services, runtime),
+                listener,
+                stop=stop,
+                prepare=_steps(runtime, postgres.url, place.services),
+                tasks=[*postgres.tasks, *_demo_tasks(place, runtime, address, env)],
+                reader=_reader(runtime),
+            )
+
+
+@dataclass(frozen=True)
+class _Postgres:
+    """Where the database is; as a task, the embedded server's own life."""
+
+    url: str
+    tasks: Sequence[Step] = ()
+
+
+@asynccontextmanager
+async def _postgres(settings: Settings, stop: asyncio.Event) -> AsyncIterator[_Postgres]:
+    """The given database, or the data directory's own, started. A recovery may take its time:
+    `stop` ends the wait."""
+    from shared.embedded import EmbeddedPostgres
+
+    if not settings.embedded:
+        yield _Postgres(settings.database_url)
+        return
+    server = EmbeddedPostgres(settings.data_dir)
+    starting = asyncio.create_task(server.start(), name="postgres")
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        yield _Postgres("")
+        return
+    try:
+        yield _Postgres(starting.result(), [("postgres", server.wait)])
+    finally:
+        await server.stop()
+
+
+def _runtime(settings: Settings, url: str, env: Mapping[str, str]) -> Runtime:
+    from shared.blobs import FolderBlobs
+    from shared.database import connect
+    from shared.runtime import Runtime
+
+    return Runtime(
+        settings=settings,
+        engine=connect(url),
+        broker=_broker(settings, url),
+        blobs=FolderBlobs(settings.blob_folder),
+        accounts=_accounts(settings, env),
+    )
+
+
+def _broker(settings: Settings, url: str) -> Broker:
+    if settings.kafka_bootstrap:
+        from shared.broker.kafka import KafkaBroker
+
+        return KafkaBroker(settings)
+    from shared.broker.postgres import PostgresBroker
+
+    return PostgresBroker(url)
+
+
+def _accounts(settings: Settings, env: Mapping[str, str]) -> Accounts:
+    from shared.accounts import load_accounts
+    from shared.channels.table import provider_of
+    from shared.errors import Misconfigured
+
+    if not settings.channels_file:
+        return load_accounts("accounts: {}", "no channels file", env)
+    try:
+        text = Path(settings.channels_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(
+            f"REGIE_CHANNELS_FILE names {settings.channels_file}, which cannot be read: {error}"
+        ) from error
+    accounts = load_accounts(text, settings.channels_file, env)
+    for account in accounts:
+        provider_of(account)
+    return accounts
+
+
+def _services(names: Sequence[str], runtime: Runtime) -> list[Service]:
+    from shared.ops import dead_letter_subscription
+    from shared.runtime import Service
+
+    rooms = [_room(name)(runtime) for name in names]
+    if "router" in names:
+        letters = dead_letter_subscription(runtime)
+        rooms.append(Service(name="dead-letters", subscriptions=(letters,)))
+    return rooms
+
+
+def _room(name: str) -> Callable[[Runtime], Service]:
+    # Imported when it is wanted, so that a process of one room is as small as it can be.
+    if name == "ingest":
+        from services.ingest.service import service as ingest
+
+        return ingest
+    if name == "router":
+        from services.router.service import service as router
+
+        return router
+    from services.notifier.service import service as notifier
+
+    return notifier
+
+
+def _steps(runtime: Runtime, url: str, names: Sequence[str]) -> list[Step]:
+    from shared.database import migrate as migrate_to_head
+
+    log: Step = ("log", runtime.broker.start)
+    if list(names) == ["ingest"] and runtime.settings.kafka_bootstrap:
+        # Webhooks are accepted while the database is away, from the first moment on.
+        return [log]
+    return [("database", lambda: migrate_to_head(url)), log]
+
+
+def _reader(runtime: Runtime) -> Reader:
+    from services.ingest.rereading import Rereading
+
+    return Rereading.of(runtime)
+
+
+def _demo_tasks(place: Place, runtime: Runtime, address: str, env: Mapping[str, str]) -> list[Step]:
+    if not place.demo:
+        return []
+    from services.demo import traffic
+
+    return [("demo traffic", lambda: traffic(address, runtime, env))]
+
+
+def _greeting(address: str, runtime: Runtime) -> str:
+    lines = [f"Regie listens on {address}"]
+    if not len(runtime.accounts):
+        lines.append("No accounts: name a channels file in REGIE_CHANNELS_FILE to receive messages")
+    if not runtime.settings.admin_key:
+        lines.append("A first key: regie keys create --role admin")
+    return "\n".join(lines)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""HTTP to REGIE_URL with REGIE_KEY; a problem document becomes one line and exit status 1."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NoReturn
+
+import httpx
+import typer
+from rich.console import Console
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def base_url() -> str:
+    return os.environ.get("REGIE_URL", "http://127.0.0.1:8080").rstrip("/")
+
+
+def call(method: str, path: str, **request: Any) -> httpx.Response:
+    """The answer, whose status is below 400 or among `accepted`; any other ends the command."""
+    url = base_url()
+    key = os.environ.get("REGIE_KEY") or os.environ.get("REGIE_ADMIN_KEY", "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers |= request.pop("headers", {})
+    accepted = request.pop("accepted", ())
+    try:
+        # trust_env off: a proxy of the environment has no business with our key.
+        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+            answer = client.request(method, path, headers=headers, **request)
+    except httpx.InvalidURL:
+        fail(f"REGIE_URL is {url!r}: it should be like http://127.0.0.1:8080")
+    except httpx.HTTPError as error:
+        fail(
+            f"no Regie answers at {url} ({type(error).__name__}): start one with `regie serve`, "
+            "or set REGIE_URL"
+        )
+    if answer.status_code >= 400 and answer.status_code not in accepted:
+        fail(_words(answer))
+    return answer
+
+
+def get(path: str, **query: Any) -> Any:
+    """The JSON at a path; empty parameters are left out."""
+    return call("GET", path, params={name: value for name, value in query.items() if value}).json()
+
+
+def fail(words: str, status: int = 1) -> NoReturn:
+    errors.print(f"regie: {words}", style="red", markup=False)
+    raise typer.Exit(status)
+
+
+def _words(answer: httpx.Response) -> str:
+    try:
+        problem = answer.json()
+        words = f"{problem['detail']} ({answer.status_code} {problem['name']})"
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.url.path} answers {answer.status_code}: is REGIE_URL a Regie?"
+    if answer.status_code == 401:
+        words += "; set REGIE_KEY to it"
+    return words

@@ -1,0 +1,194 @@
+"""Our own mail server: SMTP or LMTP from the mail server in front, straight into the intake.
+
+Strange recipients are refused, so nothing is ever relayed. It runs in the process's own loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from aiosmtpd.lmtp import LMTP
+from aiosmtpd.smtp import SMTP
+
+from services.ingest.mail_intake import Accept, MailIntake, max_size
+from shared.accounts import Account, Accounts
+from shared.channels.email.addresses import own_address
+from shared.errors import Misconfigured
+
+_LONGEST_LINE: Final = 64 * 1024  # bytes; many programs ignore the limit of 998
+_FAREWELL: Final = 5.0  # seconds that mails being taken in get when the door closes
+
+
+class MailDoor:
+    """Listens for every account with provider `smtp`; accounts may share an address.
+
+    Settings: `listen: host:port`, `max_size` (35 MB at most), `protocol: smtp` or `lmtp`.
+    """
+
+    def __init__(self, accounts: Accounts, accept: Accept, now: Callable[[], datetime]) -> None:
+        self._listeners = [
+            _Listener(place, mailboxes, accept, now)
+            for place, mailboxes in _places(accounts).items()
+        ]
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        """Where it listens; with port 0 in `listen`, the port the system chose."""
+        return [listener.address for listener in self._listeners]
+
+    async def run(self) -> None:
+        """Listens until cancelled."""
+        try:
+            await self.start()
+            await asyncio.Event().wait()
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        """Raises Misconfigured when an address cannot be listened on."""
+        for listener in self._listeners:
+            await listener.start()
+
+    async def stop(self) -> None:
+        """Closes the door; what is being taken in gets five seconds."""
+        for listener in reversed(self._listeners):
+            await listener.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    host: str
+    port: int
+    lmtp: bool
+
+
+def _places(accounts: Iterable[Account]) -> dict[_Place, list[Account]]:
+    places: dict[_Place, list[Account]] = {}
+    for account in accounts:
+        if account.channel == "email" and account.provider == "smtp":
+            _check(account)
+            places.setdefault(_place(account), []).append(account)
+    if len({(place.host, place.port) for place in places if place.port}) < sum(
+        1 for place in places if place.port
+    ):
+        raise Misconfigured(
+            "two accounts listen on one address, one with protocol smtp and one with lmtp: "
+            "give them different ports"
+        )
+    return places
+
+
+def _place(account: Account) -> _Place:
+    host, _, port = str(account.settings.get("listen", "")).rpartition(":")
+    protocol = str(account.settings.get("protocol", "smtp")).lower()
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise Misconfigured(f"account {account.name}: listen must be host:port, as 127.0.0.1:2526")
+    if protocol not in ("smtp", "lmtp"):
+        raise Misconfigured(f"account {account.name}: protocol must be smtp or lmtp")
+    return _Place(host.strip("[]"), int(port), protocol == "lmtp")
+
+
+def _check(account: Account) -> None:
+    if not own_address(account):
+        raise Misconfigured(f"account {account.name}: address is missing, as post@example.org")
+    max_size(account)
+
+
+class _Listener:
+    """One address, and the mails of all its accounts."""
+
+    def __init__(
+        self,
+        place: _Place,
+        accounts: Sequence[Account],
+        accept: Accept,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._place, self._accounts = place, accounts
+        self._intake = MailIntake(accounts, accept, now, place.lmtp)
+        self._sessions: set[SMTP] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        assert self._server is not None, "the door is not open"
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return str(host), int(port)
+
+    async def start(self) -> None:
+        place = self._place
+        kind = _Lmtp if place.lmtp else _Smtp
+        largest = max(max_size(account) for account in self._accounts)
+        hostname = socket.gethostname()
+        loop = asyncio.get_running_loop()
+
+        def session() -> SMTP:
+            return kind(
+                self._intake,
+                self._sessions,
+                data_size_limit=largest,
+                enable_SMTPUTF8=True,
+                hostname=hostname,
+                ident="Regie",
+                loop=loop,
+            )
+
+        try:
+            self._server = await loop.create_server(session, place.host, place.port)
+        except OSError as error:
+            raise Misconfigured(
+                f"account {self._accounts[0].name} cannot listen on {place.host}:{place.port} "
+                f"({error.strerror}): choose another address, or stop what uses it"
+            ) from error
+
+    async def stop(self) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        await self._intake.finish(_FAREWELL)
+        for session in list(self._sessions):
+            if session.transport is not None:
+                session.transport.close()  # what was answered still goes out
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._server.wait_closed(), _FAREWELL)
+        self._server = None
+
+
+class _Smtp(SMTP):
+    """aiosmtpd's session, known to its listener while it lasts."""
+
+    line_length_limit = _LONGEST_LINE
+
+    def __init__(self, intake: MailIntake, sessions: set[SMTP], **settings: Any) -> None:
+        super().__init__(intake, **settings)
+        self._sessions = sessions
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._sessions.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._sessions.discard(self)
+        super().connection_lost(error)
+
+
+class _Lmtp(_Smtp, LMTP):
+    """LMTP (RFC 2033): after the text, one answer for each recipient."""
+
+    _answers = 1
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        self._answers = max(1, len(self.envelope.rcpt_tos) if self.envelope else 1)
+        await super().smtp_DATA(arg)
+
+    async def push(self, status: Any) -> None:
+        # These two aiosmtpd says by itself, once, when it has read a text that is too long.
+        if isinstance(status, str) and status.startswith(("552 Error", "500 Line")):
+            status = "\r\n".join([status] * self._answers)
+        await super().push(status)

@@ -1,0 +1,11 @@
+"""Consumes cases.changed.
+
+Produces deliveries.reported.
+Owns deliveries, attempts, targets, heartbeats (its stage of them).
+"""
+
+from __future__ import annotations
+
+from services.notifier.service import service
+
+__all__ = ["service"]

@@ -1,0 +1,123 @@
+"""Which case events leave the house, to whom, and until when that makes sense. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from services.notifier.models import REPLY, Effect, Planned, delivery_id, target_of
+from shared.events import (
+    CaseChanged,
+    DeadlineBreached,
+    DeadlineWarned,
+    HandoffOffered,
+    ReplyRequested,
+    Target,
+    type_name,
+)
+
+REPLY_LIVES: Final = timedelta(hours=24)
+NOTICE_LIVES: Final = timedelta(days=4)  # longer than all retries together
+_LONGEST_REASON: Final = 500
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def plan(event_id: str, change: CaseChanged) -> Iterator[Planned]:
+    """The deliveries of one event: none, a reply, or one for each of those to be told."""
+    match change.event:
+        case ReplyRequested() as event:
+            yield _reply(event_id, change, event)
+        case DeadlineWarned() as event:
+            yield from _notices(event_id, change, "reminder", event.notify, event.expires_at)
+        case DeadlineBreached() as event:
+            expires_at = change.at + NOTICE_LIVES
+            yield from _notices(event_id, change, "breach", event.notify, expires_at)
+        case HandoffOffered() as event:
+            yield from _notices(event_id, change, "handoff", event.notify, event.expires_at)
+
+
+def _reply(event_id: str, change: CaseChanged, event: ReplyRequested) -> Planned:
+    expires_at = change.at + REPLY_LIVES
+    if event.reply_window_closes_at is not None and not event.template:
+        expires_at = min(expires_at, event.reply_window_closes_at)
+    target = target_of("account", event.account)
+    return Planned(
+        id=delivery_id(event_id, target, REPLY),
+        event_id=event_id,
+        case_id=change.case_id,
+        seq=change.seq,
+        version=change.version,
+        effect=REPLY,
+        target=target,
+        payload=_ENCODER.encode(event),
+        at=change.at,
+        expires_at=expires_at,
+        lane=f"case:{change.case_id}",
+    )
+
+
+def _notices(
+    event_id: str,
+    change: CaseChanged,
+    effect: Effect,
+    notify: tuple[Target, ...],
+    expires_at: datetime,
+) -> Iterator[Planned]:
+    payload = _ENCODER.encode(_notice(change)) if notify else b""
+    for each in notify:
+        target = target_of(each.kind, each.address)
+        yield Planned(
+            id=delivery_id(event_id, target, effect),
+            event_id=event_id,
+            case_id=change.case_id,
+            seq=change.seq,
+            version=change.version,
+            effect=effect,
+            target=target,
+            payload=payload,
+            at=change.at,
+            expires_at=expires_at,
+        )
+
+
+def _notice(change: CaseChanged) -> dict[str, Any]:
+    """What a team learns: which case, what of it, and where to read more. Nobody's words."""
+    event = change.event
+    data = {
+        "case_id": change.case_id,
+        "version": change.version,
+        "team": change.team,
+        "channel": change.channel,
+        "url": f"/v1/cases/{change.case_id}",
+    }
+    return {
+        "type": type_name(type(event).__name__),
+        "timestamp": change.at,
+        "data": data | _particulars(event),
+    }
+
+
+def _particulars(event: object) -> dict[str, Any]:
+    match event:
+        case DeadlineWarned():
+            return {
+                "metric": event.metric, "number": event.number, "step": event.step,
+                "due_at": event.due_at,
+            }  # fmt: skip
+        case DeadlineBreached():
+            return {
+                "metric": event.metric, "number": event.number, "due_at": event.due_at,
+                "arrived_late": event.arrived_late,
+            }  # fmt: skip
+        case HandoffOffered():
+            return {
+                "handoff_id": event.handoff_id, "reason": event.reason[:_LONGEST_REASON],
+                "from_team": event.from_team, "from_channel": event.from_channel,
+                "to_team": event.to_team, "to_channel": event.to_channel,
+                "results": event.results[:100], "expires_at": event.expires_at,
+            }  # fmt: skip
+    raise TypeError(f"nobody is told of {type(event).__name__}")

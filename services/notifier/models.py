@@ -1,0 +1,102 @@
+"""A delivery as the sender sees it: what leaves, where to, and what is known of its case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID, uuid5
+
+REPLY: Final = "reply"
+Effect = Literal["reply", "reminder", "breach", "handoff"]
+
+# pending and sending are alive; the others are ends. `unknown`: it may have been delivered.
+State = Literal["pending", "sending", "sent", "failed", "unknown", "dropped"]
+
+_DELIVERIES: Final = UUID("0c5f5a8e-7f0c-4d6e-9b1a-64b7c1b0a5d2")
+
+
+def delivery_id(event_id: str, target: str, effect: str) -> UUID:
+    """One event, target and effect is one delivery for ever: its repeat finds the same id, and
+    with it the same `webhook-id`."""
+    return uuid5(_DELIVERIES, "\x1f".join((event_id, target, effect)))
+
+
+def target_of(kind: str, address: str) -> str:
+    """`account:desk-whatsapp`, `webhook:https://…`: where a delivery goes, as one text."""
+    return f"{kind}:{address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A delivery about to be stored.
+
+    lane        those of one lane leave in the order of `seq`; empty: in any order
+    at          when the event happened
+    expires_at  from then on it is worth nothing
+    """
+
+    id: UUID
+    event_id: str
+    case_id: UUID
+    seq: int
+    version: int
+    effect: Effect
+    target: str
+    payload: bytes
+    at: datetime
+    expires_at: datetime
+    lane: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the router last committed of the case (its view `case_heads`)."""
+
+    version: int
+    state: str
+    answered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One that was claimed.
+
+    attempts         tries ever begun, this one included once it is being sent
+    attempts_before  those made before it was last replayed: they do not count against it
+    head             None when the case is gone
+    secrets          the target's signing secrets, the current one first
+    disabled         why the target takes nothing any more; empty while it does
+    """
+
+    id: UUID
+    case_id: UUID
+    effect: Effect
+    target: str
+    payload: Mapping[str, Any]
+    version: int
+    at: datetime
+    attempts: int
+    attempts_before: int
+    expires_at: datetime
+    head: Head | None = None
+    secrets: tuple[str, ...] = ()
+    disabled: str = ""
+
+    @property
+    def kind(self) -> str:
+        return self.target.partition(":")[0]
+
+    @property
+    def address(self) -> str:
+        return self.target.partition(":")[2]
+
+    @property
+    def tries(self) -> int:
+        """Tries of this round."""
+        return self.attempts - self.attempts_before
+
+    @property
+    def is_reply(self) -> bool:
+        return self.effect == REPLY

@@ -1,0 +1,75 @@
+"""Replies to customers: by the account they name, through its channel's own adapter."""
+
+from __future__ import annotations
+
+
+import httpx
+import msgspec
+
+from services.notifier.models import Delivery
+from services.notifier.targets.answers import Answer
+from shared.accounts import Accounts
+from shared.channels import Outbound, Outgoing
+from shared.channels.table import provider_of
+from shared.errors import Misconfigured, SendError
+from shared.events import ReplyRequested
+
+
+class Replies:
+    """`http` is for those adapters that speak it."""
+
+    def __init__(self, accounts: Accounts, http: httpx.AsyncClient) -> None:
+        self._accounts = accounts
+        self._http = http
+
+    async def send(self, delivery: Delivery) -> Answer:
+        """Raises SendError."""
+        reply = reply_in(delivery)
+        account = self._accounts.get(reply.account)
+        if account is None:
+            raise SendError(
+                "no_account",
+                f"there is no account {reply.account!r} to send from: add it to the channels "
+                "file, or name another in the policy's reply_from",
+            )
+        outbound = _outbound(self._accounts, reply.account)
+        receipt = await outbound.send(_outgoing(delivery, reply), account, self._http)
+        return Answer(provider_id=receipt.provider_id)
+
+
+def reply_in(delivery: Delivery) -> ReplyRequested:
+    """The event a reply's payload is."""
+    return msgspec.convert(delivery.payload, ReplyRequested)
+
+
+def _outbound(accounts: Accounts, name: str) -> Outbound:
+    account = accounts.get(name)
+    assert account is not None
+    try:
+        outbound = provider_of(account).outbound
+    except Misconfigured as error:
+        raise SendError("no_outbound", str(error)) from error
+    if outbound is None:
+        raise SendError(
+            "no_outbound",
+            f"account {name} ({account.channel}, {account.provider}) receives only: name one that "
+            f"sends in the policy's reply_from for {account.channel}",
+        )
+    return outbound
+
+
+def _outgoing(delivery: Delivery, reply: ReplyRequested) -> Outgoing:
+    # The invitation's template has one parameter: our text, in one line as templates want it.
+    fills = {"parameters": [" ".join(reply.text.split())]} if reply.secret else {}
+    return Outgoing(
+        id=reply.message_id,
+        case_id=delivery.case_id,
+        recipient=reply.recipient,
+        text=reply.text,
+        subject=reply.subject,
+        references=reply.references,
+        template=reply.template,
+        attachments=reply.attachments,
+        automatic=not reply.human,
+        attributes=fills if reply.template else {},
+    )

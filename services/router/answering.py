@@ -1,0 +1,136 @@
+"""Replies to the customer, and what became of them (DESIGN 5.3). Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.router import clocks, switching
+from services.router.case import ANSWERS, Case, Route
+from services.router.commands import Reply, ReportDelivery
+from services.router.policy import Facts
+from services.router.turn import Turn
+from shared import events as ev
+from shared.errors import Conflict, Invalid
+from shared.events import Channel
+
+
+def reply(turn: Turn, command: Reply) -> None:
+    case = turn.case
+    if case.state == "closed":
+        raise Conflict("the case is closed: reopen it first", name="case-closed")
+    if command.outcome:
+        _record_outcome(turn, command)
+        return
+    channel = command.channel or case.channel
+    route = _route(case, channel)
+    _check_window(turn, command, channel, route)
+    turn.record(
+        ev.ReplyRequested(
+            message_id=command.message_id,
+            account=turn.policy.reply_account(channel, route.account),
+            channel=channel,
+            recipient=route.identity,
+            text=command.text,
+            answers=command.answers,
+            human=True,
+            author=command.agent,
+            subject=case.subject,
+            references=route.references,
+            template=command.template,
+            attachments=command.attachments,
+            reply_window_closes_at=route.window_closes_at,
+        )
+    )
+
+
+def report_delivery(turn: Turn, command: ReportDelivery) -> None:
+    """Sent, failed or unknown of one reply; a provider's later word comes the same way."""
+    if command.status in ("sent", "delivered", "read") and _is_pending(turn.case, command):
+        before = turn.case
+        turn.record(ev.ReplySent(message_id=command.message_id, provider_id=command.provider_id))
+        clocks.answered(turn, before)
+        _await_rest(turn)
+    elif command.status == "failed":
+        turn.record(
+            ev.ReplyFailed(message_id=command.message_id, code=command.code, reason=command.reason)
+        )
+        _await_rest(turn)
+    elif command.status == "unknown":
+        turn.record(ev.ReplyDoubtful(message_id=command.message_id, reason=command.reason))
+    if command.status not in ("accepted", "unknown"):
+        turn.record(
+            ev.DeliveryStatusChanged(
+                message_id=command.message_id,
+                status=command.status,
+                code=command.code,
+                reason=command.reason,
+            )
+        )
+
+
+def _is_pending(case: Case, command: ReportDelivery) -> bool:
+    return any(p.message_id == command.message_id for p in case.pending)
+
+
+def _await_rest(turn: Turn) -> None:
+    """What is still, or again, unanswered needs a running clock."""
+    case = turn.case
+    if not case.unanswered or case.clock(*ANSWERS) is not None:
+        return
+    facts = Facts(
+        channel=case.channel, account=case.account, kind="message", product=case.product,
+        priority=case.priority, tags=case.tags, customer_known=True,
+    )  # fmt: skip
+    level = turn.policy.service_level(facts, case.team, turn.now)
+    if level is not None:
+        clocks.await_answer(turn, level, turn.now)
+        clocks.await_resolution(turn, level, turn.now, turn.now)
+
+
+def _record_outcome(turn: Turn, command: Reply) -> None:
+    """A call's outcome: `reached` answers the customer, the others only tell of an attempt."""
+    before = turn.case
+    turn.record(
+        ev.ReplyRecorded(
+            message_id=command.message_id,
+            channel=command.channel or before.channel,
+            author=command.agent,
+            occurred_at=min(command.occurred_at or turn.now, turn.now),
+            answers=command.answers,
+            outcome=command.outcome,
+            text=command.text[:200],
+        )
+    )
+    clocks.answered(turn, before)
+    _await_rest(turn)
+
+
+def _route(case: Case, channel: Channel) -> Route:
+    route = case.routes.get(channel)
+    if route is None:
+        reachable = sorted(case.routes) or ["none: record a call's `outcome`, or hand off"]
+        raise Invalid(
+            f"the customer has no {channel} address on this case; reachable by: "
+            + ", ".join(reachable),
+            name="no-address",
+            channels=sorted(case.routes),
+        )
+    return route
+
+
+def _check_window(turn: Turn, command: Reply, channel: Channel, route: Route) -> None:
+    closes = route.window_closes_at
+    if closes is None or closes > turn.now or command.template:
+        return
+    raise Conflict(
+        f"the {channel} reply window closed at {closes:%Y-%m-%d %H:%M} UTC: send a `template`, "
+        "or offer one of the permitted switches",
+        name="reply-window-closed",
+        permitted=permitted_from(turn, channel),
+    )
+
+
+def permitted_from(turn: Turn, channel: Channel) -> list[dict[str, Any]]:
+    """The switches open to this case on this channel, as an agent is shown them."""
+    rows = switching.permitted(turn.policy, turn.case.product, channel, turn.now)
+    return [row.as_dict() for row in rows]

@@ -1,0 +1,146 @@
+"""What an agent does with a case: claim, release, reply, note, close, reopen."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.responses import Response
+
+from services.router import commands as cmd
+from services.router.api.acting import Action, act
+from services.router.api.views import Item
+from services.router.handlers import Handlers
+from shared.errors import Invalid
+from shared.events import Channel, Priority
+from shared.ids import new_id
+from shared.security import Caller, caller
+from shared.web import if_match
+
+Agent = Annotated[Caller, Depends(caller("agent"))]
+Text = Annotated[str, Field(max_length=100_000)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ReplyBody(Body):
+    """An answer, or (with `outcome`) the record of a call."""
+
+    text: Text = ""
+    channel: Channel | None = None
+    template: str = ""
+    outcome: Literal["", "reached", "no_answer", "voicemail"] = ""
+    occurred_at: datetime | None = None
+    attachments: list[dict[str, Any]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ReplyBody:
+        if not (self.text.strip() or self.template or self.outcome):
+            raise ValueError("give `text`, a `template`, or the `outcome` of a call")
+        return self
+
+
+class NoteBody(Body):
+    text: Annotated[str, Field(min_length=1, max_length=100_000)]
+
+
+class ReasonBody(Body):
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+
+class PatchBody(Body):
+    priority: Priority
+
+
+def routes(handlers: Handlers) -> APIRouter:
+    router = APIRouter(prefix="/v1/cases/{case_id}", tags=["cases"])
+
+    @router.post("/claim", response_model=Item)
+    async def claim(case_id: UUID, who: Agent, request: Request) -> Response:
+        """Takes the case, for the policy's `claim_lease`; 409 names the owner when it is taken."""
+        action = Action(lambda _: cmd.Claim(who.actor), versioned=False)
+        return await act(handlers, request, who, case_id, action)
+
+    @router.post("/release", response_model=Item)
+    async def release(case_id: UUID, who: Agent, request: Request) -> Response:
+        """Gives the case back to its team. A supervisor may release anyone's."""
+        others = who.may("supervisor")
+        action = Action(lambda _: cmd.Release(who.actor, others), versioned=False)
+        return await act(handlers, request, who, case_id, action)
+
+    @router.post("/replies", status_code=202)
+    async def reply(case_id: UUID, who: Agent, request: Request, body: ReplyBody) -> Response:
+        """Answers the customer; 202 once it is certain to be sent or reported failed."""
+        if body.attachments:
+            raise Invalid(
+                "replies cannot carry attachments yet: send a link, or answer from the mailbox",
+                name="attachments-unsupported",
+            )
+        seen = if_match(request.headers.get("if-match"))
+        message_id = new_id()
+
+        def make(case: Any) -> cmd.Command:
+            return cmd.Reply(
+                message_id=message_id,
+                agent=who.actor,
+                text=body.text,
+                answers=case.version if seen is None else seen,
+                channel=body.channel,
+                template=body.template,
+                outcome=body.outcome,
+                occurred_at=body.occurred_at,
+            )
+
+        state = "recorded" if body.outcome else "pending"
+        action = Action(
+            make,
+            versioned=True,
+            status=202,
+            render=lambda _, item: {
+                "id": message_id, "state": state, "case": item.model_dump(),
+            },
+        )  # fmt: skip
+        return await act(handlers, request, who, case_id, action)
+
+    @router.post("/notes", status_code=201)
+    async def note(case_id: UUID, who: Agent, request: Request, body: NoteBody) -> Response:
+        """Writes an internal note; the customer never sees it."""
+        note_id = new_id()
+        action = Action(
+            lambda _: cmd.TakeNote(note_id, who.actor, body.text),
+            versioned=False,
+            status=201,
+            render=lambda _, item: {"id": note_id, "case": item.model_dump()},
+        )
+        return await act(handlers, request, who, case_id, action)
+
+    @router.post("/close", response_model=Item)
+    async def close(
+        case_id: UUID, who: Agent, request: Request, body: ReasonBody | None = None
+    ) -> Response:
+        """Ends the case; the customer's next word within `joining.reopen` opens it again."""
+        reason = body.reason if body else ""
+        action = Action(lambda _: cmd.Close(who.actor, reason), versioned=True)
+        return await act(handlers, request, who, case_id, action)
+
+    @router.post("/reopen", response_model=Item)
+    async def reopen(
+        case_id: UUID, who: Agent, request: Request, body: ReasonBody | None = None
+    ) -> Response:
+        """Opens a closed case again."""
+        reason = body.reason if body else ""
+        action = Action(lambda _: cmd.Reopen(who.actor, reason), versioned=True)
+        return await act(handlers, request, who, case_id, action)
+
+    @router.patch("", response_model=Item)
+    async def patch(case_id: UUID, who: Agent, request: Request, body: PatchBody) -> Response:
+        """Changes the priority."""
+        action = Action(lambda _: cmd.ChangePriority(who.actor, body.priority), versioned=True)
+        return await act(handlers, request, who, case_id, action)
+
+    return router

@@ -1,0 +1,135 @@
+"""Handoffs: offering a channel switch or a team transfer, accepting and declining it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field, model_validator
+from sqlalchemy import text
+from starlette.responses import Response
+
+from services.router import codes
+from services.router import commands as cmd
+from services.router.api import views
+from services.router.api.acting import Action, act
+from services.router.api.actions import Body, ReasonBody
+from services.router.handlers import Handlers
+from shared.database import transaction
+from shared.errors import Forbidden, NotFound
+from shared.events import Channel
+from shared.ids import new_id
+from shared.security import Caller, caller
+
+Agent = Annotated[Caller, Depends(caller("agent"))]
+
+
+class Consent(Body):
+    """That the customer agreed: to whom, when, and how."""
+
+    by: str
+    at: str
+    how: str
+
+
+class HandoffBody(Body):
+    """A switch (`to_channel`) or a transfer (`to_team`); `address`: where the customer will be."""
+
+    to_channel: Channel | None = None
+    to_team: str | None = None
+    reason: str = "agent"
+    address: Annotated[str, Field(max_length=320)] = ""
+    consent: Consent | None = None
+    results: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> HandoffBody:
+        if (self.to_channel is None) == (self.to_team is None):
+            raise ValueError("give either `to_channel` or `to_team`")
+        return self
+
+
+def routes(handlers: Handlers) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["handoffs"])
+
+    @router.post("/cases/{case_id}/handoffs", status_code=201)
+    async def offer(case_id: UUID, who: Agent, request: Request, body: HandoffBody) -> Response:
+        """Offers a handoff. A switch invites the customer with a resume code; the case stays
+        where it is, clocks and all, until the code is used or the team accepts."""
+        command = _command(handlers, who, body)
+
+        def render(shown: str) -> Any:
+            return lambda _, item: {
+                "id": command.handoff_id, "code": shown or None, "case": item.model_dump(),
+            }  # fmt: skip
+
+        action = Action(
+            lambda _: command,
+            versioned=True,
+            status=201,
+            render=render(command.code),
+            stored=render(codes.masked(command.code)),
+        )
+        return await act(handlers, request, who, case_id, action)
+
+    @router.post("/handoffs/{handoff_id}/accept")
+    async def accept(handoff_id: UUID, who: Agent, request: Request) -> Response:
+        """Takes the case over."""
+        case_id = await _case_of(handlers, handoff_id, who)
+        action = Action(
+            lambda _: cmd.AcceptHandoff(handoff_id, who.actor), versioned=False, scoped=False
+        )
+        return await act(handlers, request, who, case_id, action)
+
+    @router.post("/handoffs/{handoff_id}/decline")
+    async def decline(
+        handoff_id: UUID, who: Agent, request: Request, body: ReasonBody | None = None
+    ) -> Response:
+        """Refuses it; the case stays with its team, its age and clocks unchanged."""
+        case_id = await _case_of(handlers, handoff_id, who)
+        reason = body.reason if body else ""
+        action = Action(
+            lambda _: cmd.DeclineHandoff(handoff_id, who.actor, reason),
+            versioned=False,
+            scoped=False,
+        )
+        return await act(handlers, request, who, case_id, action)
+
+    return router
+
+
+def _command(handlers: Handlers, who: Caller, body: HandoffBody) -> cmd.OfferHandoff:
+    channel = body.to_channel or ""
+    return cmd.OfferHandoff(
+        handoff_id=new_id(),
+        agent=who.actor,
+        reason=body.reason,
+        to_team=body.to_team or "",
+        to_channel=channel,
+        address=body.address.strip().lower() if channel == "email" else body.address.strip(),
+        consent=body.consent.model_dump() if body.consent else None,
+        results=tuple(body.results),
+        code=codes.written(secrets.randbits(40)) if channel else "",
+        own_address=handlers.own_address(channel) if channel else "",
+        invitation_id=new_id(),
+    )
+
+
+async def _case_of(handlers: Handlers, handoff_id: UUID, who: Caller) -> UUID:
+    """The case on offer. The receiving team answers for it, not the one that still has it."""
+    async with transaction(handlers.runtime.engine) as connection:
+        found = await connection.execute(
+            text("SELECT case_id, to_team, from_team FROM handoffs WHERE id = :id"),
+            {"id": handoff_id},
+        )
+        row = found.one_or_none()
+        if row is None:
+            raise NotFound("there is no such handoff: read the case for those on offer")
+        team = row.to_team or row.from_team
+        if not views.may_see(who, team, handlers.policies.current):
+            raise NotFound("there is no such handoff: read the case for those on offer")
+        if not who.writes_team(team):
+            raise Forbidden(f"only team {team} can answer this handoff")
+    return UUID(str(row.case_id))

@@ -1,0 +1,134 @@
+"""A case as the API shows it, in lists and alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.router import switching
+from services.router.case import FAR, PRIORITIES, Case
+from services.router.policy import Policy
+from shared.errors import Forbidden, NotFound
+from shared.runtime import utc_now
+from shared.security import Caller
+
+
+class CustomerBrief(BaseModel):
+    id: UUID
+    name: str
+    identities: list[str]
+
+
+class Item(BaseModel):
+    """One case in a list. `due_at` is the effective due; null when nothing is due."""
+
+    id: UUID
+    customer: CustomerBrief
+    channel: str
+    account: str
+    subject: str
+    preview: str
+    team: str
+    agent: str | None
+    state: str
+    priority: str
+    product: str
+    due_at: datetime | None
+    due_metric: str | None
+    at_risk: str | None
+    reply_window_closes_at: datetime | None
+    allowed_switches: list[dict[str, Any]]
+    waiting_since: datetime | None
+    opened_at: datetime
+    version: int
+
+
+COLUMNS: Final = (
+    "cases.id, cases.customer_id, cases.channel, cases.account, cases.subject, cases.preview, "
+    "cases.team, cases.agent, cases.state, cases.priority, cases.product, cases.due_at, "
+    "cases.due_metric, cases.at_risk, cases.reply_window_closes_at, cases.waiting_since, "
+    "cases.opened_at, cases.version"
+)
+_PEOPLE: Final = text(
+    "SELECT customers.id, customers.name, array_remove(array_agg(scheme || ':' || value "
+    "ORDER BY verified DESC, scheme, value), NULL) AS identities "
+    "FROM customers LEFT JOIN identities ON identities.customer_id = customers.id "
+    "WHERE customers.id = ANY(:ids) GROUP BY customers.id, customers.name"
+)
+
+
+async def items(
+    connection: AsyncConnection, rows: Sequence[RowMapping], policy: Policy
+) -> list[Item]:
+    """Rows of COLUMNS as items, their customers read at once."""
+    ids = list({row["customer_id"] for row in rows})
+    people = {p.id: p for p in (await connection.execute(_PEOPLE, {"ids": ids}))} if ids else {}
+    now = utc_now()
+    return [_item(row, people.get(row["customer_id"]), policy, now) for row in rows]
+
+
+def _item(row: RowMapping, person: Any, policy: Policy, now: datetime) -> Item:
+    values = dict(row)
+    customer = CustomerBrief(
+        id=values.pop("customer_id"),
+        name=person.name if person else "",
+        identities=list(person.identities) if person else [],
+    )
+    switches = switching.permitted(policy, values["product"], values["channel"], now)
+    values |= {
+        "agent": values["agent"] or None,
+        "priority": PRIORITIES[values["priority"]],
+        "due_at": None if values["due_at"] >= FAR else values["due_at"],
+        "due_metric": values["due_metric"] or None,
+        "at_risk": values["at_risk"] or None,
+        "allowed_switches": [row.as_dict() for row in switches],
+    }
+    return Item(customer=customer, **values)
+
+
+async def one(connection: AsyncConnection, case_id: UUID, policy: Policy, who: Caller) -> Item:
+    """One case as an item. Raises NotFound, also for what this caller may not see."""
+    found = await connection.execute(
+        text(f"SELECT {COLUMNS} FROM cases WHERE id = :id"),  # noqa: S608 - our own names
+        {"id": case_id},
+    )
+    row = found.mappings().one_or_none()
+    if row is None or not may_see(who, row["team"], policy):
+        raise NotFound(f"there is no case {case_id}: take its id from /v1/inbox")
+    return (await items(connection, [row], policy))[0]
+
+
+def may_see(who: Caller, team: str, policy: Policy) -> bool:
+    """Any agent reads any case, but those of confidential teams (DESIGN 6)."""
+    return who.sees_team(team, confidential=team in confidential(policy))
+
+
+def check_writes(who: Caller, case: Case, policy: Policy) -> None:
+    """Raises NotFound for the unseen, Forbidden for another team's."""
+    if not may_see(who, case.team, policy):
+        raise NotFound(f"there is no case {case.id}: take its id from /v1/inbox")
+    if not who.writes_team(case.team):
+        raise Forbidden(
+            f"this case is with team {case.team}; your key is for {', '.join(sorted(who.teams))}: "
+            "ask for a handoff, or for a key that covers the team"
+        )
+
+
+def confidential(policy: Policy) -> list[str]:
+    return [name for name, team in policy.teams.items() if team.confidential]
+
+
+def hidden_teams(who: Caller, policy: Policy) -> list[str]:
+    """Confidential teams whose cases this caller's lists leave out."""
+    return [team for team in confidential(policy) if not may_see(who, team, policy)]
+
+
+def names(values: Iterable[str] | None) -> list[str]:
+    """A repeated or comma-separated query parameter as a list."""
+    return [name for value in values or () for name in value.split(",") if name]

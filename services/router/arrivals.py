@@ -1,0 +1,258 @@
+"""A batch of messages becomes cases: find the people, find the cases, decide one by one.
+
+Lock order, as everywhere: positions, identities, customers, cases by id (DESIGN 5, "How they
+hold"). After the load there is no query per message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from services.router import queries, redeeming
+from services.router.case import Case
+from services.router.commands import TakeMessage
+from services.router.desk import Desk
+from services.router.joining import Joined, join
+from services.router.models import MessageRow
+from services.router.people import People, identify
+from services.router.queries import Known, Ref
+from services.router.redeeming import Redemption
+from services.router.taking import facts_of
+from shared.channels import calls
+from shared.database import driver
+from shared.events import Identity, MessageReceived
+from shared.ids import new_id
+
+_OURS: Final = re.compile(r"<?regie\.([0-9a-f-]{36})@")
+_REPLACING: Final = frozenset(("edit", "revoke"))
+
+
+class Arrivals:
+    """One batch at a desk."""
+
+    def __init__(self, desk: Desk, own: frozenset[Identity]) -> None:
+        self.desk = desk
+        self._own = own
+        self._people = People()
+        self._known: dict[Ref, Known] = {}
+        self._ours: dict[UUID, Known] = {}
+        self._codes = redeeming.Codes()
+        self._of_customer: dict[UUID, list[UUID]] = defaultdict(list)
+        self._updates: dict[UUID, MessageReceived] = {}
+
+    async def take(self, messages: Sequence[MessageReceived]) -> None:
+        """Decides every message and leaves the rows at the desk. Repeats are dropped."""
+        fresh = await queries.unseen(self.desk.connection, [m.id for m in messages], self.desk.now)
+        batch: list[MessageReceived] = []
+        for message in messages:
+            if message.id in fresh:
+                fresh.discard(message.id)
+                batch.append(self._cleaned(message))
+        if batch:
+            await self._load(batch)
+            for message in batch:
+                self._take(message)
+            await self._store_updates()
+            await self._codes.store(self.desk)
+
+    def _cleaned(self, message: MessageReceived) -> MessageReceived:
+        """Our own addresses are never customers; a switchboard's number is nobody's alone."""
+        sender = message.sender
+        identities = tuple(i for i in sender.identities if i not in self._own)
+        shared = any(self.desk.policy.is_shared(i) for i in identities)
+        if len(identities) == len(sender.identities) and not shared:
+            return message
+        return replace(message, sender=replace(sender, identities=identities), shared_sender=shared)
+
+    async def _load(self, batch: Sequence[MessageReceived]) -> None:
+        desk, connection = self.desk, self.desk.connection
+        self._known = await queries.messages_by_ref(
+            connection, (ref for m in batch for ref in _refs(m))
+        )
+        self._ours = await queries.messages_by_id(
+            connection, {id for m in batch for id in _our_ids(m)}
+        )
+        await self._codes.read(desk, batch)
+        threads = [*self._known.values(), *self._ours.values()]
+        self._people = await identify(connection, batch, desk.policy, self._codes.customers)
+        cases = await queries.lock_cases(
+            connection,
+            {known.case_id for known in threads} | self._codes.cases,
+            set(self._people.of.values()),
+            desk.policy.reopens_since(desk.now),
+        )
+        desk.seat(cases)
+        for case in cases.values():
+            self._of_customer[case.customer_id].append(case.id)
+        if self._codes.cases:
+            await self._codes.read(desk, batch)  # again, now that nobody else can redeem them
+
+    def _take(self, message: MessageReceived) -> None:
+        known = self._known.get((message.account, message.thread.message_id))
+        if message.call is not None and known is not None:
+            self._hear_more(message, known)
+            return
+        customer = self._people.of[message.id]
+        redemption = self._codes.redeem(self.desk, message, customer)
+        joined = redemption.joined if redemption else self._join(message, customer)
+        case_id = joined.case.id if joined.case else new_id()
+        decided = self.desk.decide(
+            case_id,
+            TakeMessage(
+                case_id=case_id,
+                message=message,
+                customer=self._people.facts[customer],
+                joined=joined.why,
+                marked=joined.marked,
+                handoff_id=redemption.handoff_id if redemption else None,
+            ),
+        )
+        if joined.case is None:
+            self._of_customer[customer].append(case_id)
+        self._keep(message, decided.case, customer, joined, redemption)
+
+    def _join(self, message: MessageReceived, customer: UUID) -> Joined:
+        desk = self.desk
+        mine = [desk.cases[id] for id in self._of_customer[customer]]
+        product = message.product
+        if mine and not product:
+            facts = facts_of(message, self._people.facts[customer])
+            product = desk.policy.route(facts, desk.now).product
+        return join(
+            message,
+            customer,
+            threads=self._threads(message),
+            cases=mine,
+            product=product,
+            policy=desk.policy,
+            now=desk.now,
+        )
+
+    def _threads(self, message: MessageReceived) -> Iterable[Case]:
+        for ref in _refs(message):
+            if ref in self._known:
+                yield self.desk.cases[self._known[ref].case_id]
+        for id in _our_ids(message):
+            if id in self._ours:
+                yield self.desk.cases[self._ours[id].case_id]
+
+    def _keep(
+        self,
+        message: MessageReceived,
+        case: Case,
+        customer: UUID,
+        joined: Joined,
+        redemption: Redemption | None,
+    ) -> None:
+        if message.echo:
+            return  # its row comes with ReplyRecorded
+        row = self._row(message, case, customer, joined.marked)
+        self.desk.messages.append(row)
+        if message.thread.message_id and message.kind not in _REPLACING:
+            self._known[message.account, message.thread.message_id] = Known(
+                message.id, case.id, customer, message.kind, row.state, "in"
+            )
+        target = self._known.get((message.account, message.thread.target))
+        if message.kind in _REPLACING and target is not None and target.direction == "in":
+            self._updates[target.id] = message
+
+    def _row(self, message: MessageReceived, case: Case, customer: UUID, marked: str) -> MessageRow:
+        reference = "" if message.kind in _REPLACING else message.thread.message_id
+        return MessageRow(
+            id=message.id, case_id=case.id, customer_id=customer, account=message.account,
+            channel=message.channel, direction="in", kind=message.kind, state="received",
+            authentication=message.sender.authentication, author=message.sender.name,
+            provider_id=reference, subject=message.subject, text=message.text, marked=marked,
+            occurred_at=message.occurred_at, received_at=message.received_at,
+            processed_at=self.desk.now, data=_data(message),
+        )  # fmt: skip
+
+    def _hear_more(self, message: MessageReceived, known: Known) -> None:
+        """A call tells its outcome in several requests: the better one stands, in place."""
+        if not calls.better(known.kind, message.kind):  # type: ignore[arg-type]
+            return
+        ref = (message.account, message.thread.message_id)
+        self._known[ref] = Known(
+            known.id, known.case_id, known.customer_id, message.kind, known.state, "in"
+        )
+        for index, row in enumerate(self.desk.messages):
+            if row.id == known.id:
+                self.desk.messages[index] = row._replace(
+                    kind=message.kind, text=message.text, data=_data(message)
+                )
+                return
+        self._updates[known.id] = message
+
+    async def _store_updates(self) -> None:
+        """Edits, withdrawals and better outcomes of messages stored before, or in this batch."""
+        later: dict[UUID, MessageReceived] = {}
+        places = {row.id: index for index, row in enumerate(self.desk.messages)}
+        for id, message in self._updates.items():
+            if id in places:
+                row = self.desk.messages[places[id]]
+                self.desk.messages[places[id]] = row._replace(text=_new_text(message))
+            else:
+                later[id] = message
+        if later:
+            await (await driver(self.desk.connection)).execute(
+                "UPDATE messages SET text = new.text, kind = CASE WHEN new.kind = '' "
+                "THEN messages.kind ELSE new.kind END, data = messages.data || new.data "
+                "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) "
+                "AS new (id, text, kind, data) WHERE messages.id = new.id",
+                list(later),
+                [_new_text(m) for m in later.values()],
+                ["" if m.kind in _REPLACING else m.kind for m in later.values()],
+                [_data(m) if m.call else '{"edited": true}' for m in later.values()],
+            )
+
+
+def _new_text(message: MessageReceived) -> str:
+    return "" if message.kind == "revoke" else message.text
+
+
+def _refs(message: MessageReceived) -> Iterable[Ref]:
+    """The provider ids a message names: what it answers, what it is about, the call it is of."""
+    thread = message.thread
+    for reference in (*thread.references, thread.target):
+        if reference:
+            yield message.account, reference
+    if message.call is not None and thread.message_id:
+        yield message.account, thread.message_id
+
+
+def _our_ids(message: MessageReceived) -> Iterable[UUID]:
+    """Ids of messages we sent, read off our own Message-IDs: an answer may outrun our receipt."""
+    for reference in message.thread.references:
+        match = _OURS.match(reference)
+        if match:
+            try:
+                yield UUID(match[1])
+            except ValueError:
+                continue
+
+
+def _data(message: MessageReceived) -> str:
+    """What has no column of its own."""
+    rest = {
+        "reply_text": message.reply_text if message.reply_text != message.text else "",
+        "sender": [str(identity) for identity in message.sender.identities],
+        "attachments": message.attachments,
+        "automatic": message.automatic,
+        "attributes": message.attributes,
+        "draft": message.draft,
+        "call": message.call,
+        "language": message.language,
+        "thread": message.thread,
+        "text_blob": message.text_blob,
+        "html_blob": message.html_blob,
+        "raw": message.raw,
+        "raw_blob": message.raw_blob,
+    }
+    return msgspec.json.encode({name: value for name, value in rest.items() if value}).decode()

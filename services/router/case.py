@@ -1,0 +1,415 @@
+"""A case as deciding sees it, and how each event changes it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from shared import events as ev
+from shared.events import CaseChanged, CaseState, Channel, Event, Identity, Metric, Priority, Value
+
+FAR: Final = datetime.fromisoformat("9999-01-01T00:00:00+00:00")  # "never", for what sorts by due
+PRIORITIES: Final[tuple[Priority, ...]] = ("urgent", "high", "normal", "low")
+ANSWERS: Final[tuple[Metric, ...]] = ("first_response", "next_response")
+_MOST_UNANSWERED: Final = 100
+_KEPT_ANSWERS: Final = 3
+
+
+class Deadline(Value, frozen=True):
+    """One clock. Ended ones stay until the case is saved, so that their rows are written."""
+
+    number: int
+    metric: Metric
+    state: ev.DeadlineState
+    started_at: datetime
+    due_at: datetime
+    rule: str
+    policy_version: int
+    calendar: str = ""
+    warn_at: tuple[datetime, ...] = ()
+    step: int = 0
+    at_risk: str = ""
+    words: str = ""
+    late: bool = False
+    paused_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.ended_at is None
+
+
+class Unanswered(Value, frozen=True):
+    """A customer's message waiting for an answer: the case version it came with, its instant."""
+
+    version: int
+    at: datetime
+
+
+class Pending(Value, frozen=True):
+    """A reply accepted from an agent and not yet reported sent."""
+
+    message_id: UUID
+    accepted_at: datetime
+    answers: int
+    human: bool
+
+
+class Answered(Value, frozen=True):
+    """What a sent reply answered, kept a while: a late bounce makes it unanswered again."""
+
+    message_id: UUID
+    waiting: tuple[Unanswered, ...]
+    first: bool
+
+
+class Route(Value, frozen=True):
+    """Where an answer on one channel goes."""
+
+    account: str
+    identity: Identity
+    references: tuple[str, ...] = ()
+    window_closes_at: datetime | None = None
+    answer_by: datetime | None = None
+
+
+class Offer(Value, frozen=True):
+    """A handoff not yet accepted."""
+
+    handoff_id: UUID
+    expires_at: datetime
+    to_team: str = ""
+    to_channel: Channel | Literal[""] = ""
+    address: str = ""
+
+
+class Case(Value, frozen=True):
+    """The customer's matter, folded from its events."""
+
+    id: UUID
+    customer_id: UUID
+    account: str
+    channel: Channel
+    subject: str
+    team: str
+    priority: Priority
+    product: str
+    rule: str
+    opened_at: datetime
+    touched_at: datetime
+    seq: int = 0
+    version: int = 0
+    state: CaseState = "open"
+    agent: str = ""
+    preview: str = ""
+    tags: tuple[str, ...] = ()
+    claim_until: datetime | None = None
+    active_at: datetime | None = None
+    answered_at: datetime | None = None
+    closed_at: datetime | None = None
+    parent_id: UUID | None = None
+    escalated: bool = False
+    unanswered: tuple[Unanswered, ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    answered: tuple[Answered, ...] = ()
+    routes: dict[str, Route] = msgspec.field(default_factory=dict)
+    offers: tuple[Offer, ...] = ()
+
+    @property
+    def waiting_since(self) -> datetime | None:
+        """The oldest message nobody answered yet."""
+        return min((message.at for message in self.unanswered), default=None)
+
+    @property
+    def running(self) -> tuple[Deadline, ...]:
+        return tuple(d for d in self.deadlines if d.live)
+
+    def clock(self, *metrics: Metric) -> Deadline | None:
+        """The live deadline of one of these metrics."""
+        return next((d for d in self.deadlines if d.live and d.metric in metrics), None)
+
+    def effective_due(self) -> tuple[datetime, str]:
+        """What the queue sorts by: the least live deadline or reply-window bound, and its name.
+
+        A breached deadline still waits for its answer and keeps the case on top.
+        """
+        dues: list[tuple[datetime, str]] = [
+            (d.due_at, d.metric) for d in self.deadlines if d.live and d.state != "paused"
+        ]
+        route = self.routes.get(self.channel)
+        if self.unanswered and route is not None and route.answer_by is not None:
+            dues.append((route.answer_by, "reply_window"))
+        return min(dues, default=(FAR, ""))
+
+    def pruned(self) -> Case:
+        """As stored: without the deadlines that ended."""
+        return replace(self, deadlines=self.running)
+
+
+def evolve(case: Case | None, change: CaseChanged) -> Case:
+    """The case after one of its events. Total: every event of the history has its rule."""
+    event = change.event
+    if isinstance(event, ev.CaseOpened):
+        case = _opened(change, event)
+    elif case is None:
+        raise ValueError(f"the history of case {change.case_id} does not begin with case.opened")
+    else:
+        rule = _RULES.get(type(event))
+        case = case if rule is None else rule(case, event, change)
+    return replace(case, seq=change.seq, version=change.version)
+
+
+def _opened(change: CaseChanged, event: ev.CaseOpened) -> Case:
+    return Case(
+        id=change.case_id,
+        customer_id=event.customer_id,
+        account=event.account,
+        channel=event.channel,
+        subject=event.subject,
+        team=event.team,
+        priority=event.priority,
+        product=event.product,
+        rule=event.rule,
+        tags=event.tags,
+        parent_id=event.parent_id,
+        opened_at=change.at,
+        touched_at=change.at,
+    )
+
+
+def _message_added(case: Case, event: ev.MessageAdded, change: CaseChanged) -> Case:
+    routes = case.routes
+    if event.reply_to is not None:
+        routes = routes | {event.channel: _route(routes.get(event.channel), event, event.reply_to)}
+    changes: dict[str, Any] = {"routes": routes, "touched_at": change.at}
+    if event.preview:
+        changes["preview"] = event.preview
+    if event.unanswered:
+        waiting = (*case.unanswered, Unanswered(version=change.version, at=event.occurred_at))
+        changes |= {
+            "unanswered": _bounded(waiting),
+            "state": "open" if case.state == "waiting_customer" else case.state,
+            "channel": event.channel,
+            "account": event.account,
+        }
+    return replace(case, **changes)
+
+
+def _route(old: Route | None, event: ev.MessageAdded, identity: Identity) -> Route:
+    """A late older message must not close a window that a newer one opened."""
+    new = Route(
+        account=event.account,
+        identity=identity,
+        references=event.references,
+        window_closes_at=event.reply_window_closes_at,
+        answer_by=event.answer_by,
+    )
+    if old is None or old.window_closes_at is None:
+        return new
+    if new.window_closes_at is None or new.window_closes_at < old.window_closes_at:
+        return replace(new, window_closes_at=old.window_closes_at, answer_by=old.answer_by)
+    return new
+
+
+def _bounded(waiting: tuple[Unanswered, ...]) -> tuple[Unanswered, ...]:
+    """A flood stays small: two neighbours become one, with the earlier time and later version.
+
+    That errs to the customer's side: an answer to the first alone leaves both waiting.
+    """
+    if len(waiting) <= _MOST_UNANSWERED:
+        return waiting
+    middle = len(waiting) // 2
+    one, two = waiting[middle], waiting[middle + 1]
+    merged = Unanswered(version=two.version, at=min(one.at, two.at))
+    return (*waiting[:middle], merged, *waiting[middle + 2 :])
+
+
+def _answer(case: Case, answers: int, at: datetime) -> Case:
+    """A person answered what was in the case at that version."""
+    waiting = tuple(message for message in case.unanswered if message.version > answers)
+    deadlines = tuple(
+        replace(d, ended_at=at) if _was_answered(d, case, waiting) else d for d in case.deadlines
+    )
+    return replace(
+        case,
+        unanswered=waiting,
+        deadlines=deadlines,
+        answered_at=at,
+        state=case.state if waiting or case.state == "closed" else "waiting_customer",
+    )
+
+
+def _was_answered(d: Deadline, case: Case, waiting: tuple[Unanswered, ...]) -> bool:
+    breached = d.live and d.state == "breached" and d.metric in ANSWERS
+    return breached and len(waiting) < len(case.unanswered)
+
+
+def _reply_sent(case: Case, event: ev.ReplySent, change: CaseChanged) -> Case:
+    reply = next((p for p in case.pending if p.message_id == event.message_id), None)
+    if reply is None:
+        return case
+    case = _without_pending(case, event.message_id)
+    if not reply.human:
+        return case
+    answered = Answered(
+        message_id=event.message_id,
+        waiting=tuple(m for m in case.unanswered if m.version <= reply.answers),
+        first=case.answered_at is None,
+    )
+    kept = (*case.answered, answered)[-_KEPT_ANSWERS:]
+    return replace(_answer(case, reply.answers, change.at), answered=kept)
+
+
+def _without_pending(case: Case, message_id: UUID) -> Case:
+    return replace(case, pending=tuple(p for p in case.pending if p.message_id != message_id))
+
+
+def _reply_recorded(case: Case, event: ev.ReplyRecorded, change: CaseChanged) -> Case:
+    case = replace(case, active_at=change.at)
+    if event.outcome in ("", "reached"):
+        return _answer(case, event.answers, change.at)
+    return case
+
+
+def _reply_requested(case: Case, event: ev.ReplyRequested, change: CaseChanged) -> Case:
+    reply = Pending(
+        message_id=event.message_id,
+        accepted_at=change.at,
+        answers=event.answers,
+        human=event.human,
+    )
+    active = change.at if event.human else case.active_at
+    return replace(case, pending=(*case.pending, reply), active_at=active)
+
+
+def _reply_failed(case: Case, event: ev.ReplyFailed, change: CaseChanged) -> Case:
+    case = _without_pending(case, event.message_id)
+    lost = next((a for a in case.answered if a.message_id == event.message_id), None)
+    if lost is not None:
+        case = replace(
+            case,
+            answered=tuple(a for a in case.answered if a is not lost),
+            unanswered=(*lost.waiting, *case.unanswered),
+            answered_at=None if lost.first else case.answered_at,
+        )
+    return replace(case, state="open") if case.state == "waiting_customer" else case
+
+
+def _reply_doubtful(case: Case, event: ev.ReplyDoubtful, change: CaseChanged) -> Case:
+    return _without_pending(case, event.message_id)
+
+
+def _deadline_started(case: Case, event: ev.DeadlineStarted, change: CaseChanged) -> Case:
+    started = Deadline(
+        number=event.number,
+        metric=event.metric,
+        state="running",
+        started_at=event.started_at,
+        due_at=event.due_at,
+        warn_at=event.warn_at,
+        rule=event.rule,
+        policy_version=event.policy_version,
+        calendar=event.calendar,
+        words=event.words,
+        late=event.late,
+    )
+    return replace(case, deadlines=(*case.deadlines, started))
+
+
+def _on_deadline(case: Case, number: int, **changes: Any) -> Case:
+    return replace(
+        case,
+        deadlines=tuple(replace(d, **changes) if d.number == number else d for d in case.deadlines),
+    )
+
+
+def _claimed(case: Case, event: ev.CaseClaimed, change: CaseChanged) -> Case:
+    return replace(case, agent=event.agent, claim_until=event.until, active_at=change.at)
+
+
+def _assigned(case: Case, event: ev.CaseAssigned, change: CaseChanged) -> Case:
+    return replace(case, team=event.team, agent=event.agent, claim_until=None)
+
+
+def _closed(case: Case, event: ev.CaseClosed, change: CaseChanged) -> Case:
+    deadlines = tuple(replace(d, ended_at=change.at) if d.live else d for d in case.deadlines)
+    return replace(
+        case,
+        state="closed",
+        closed_at=change.at,
+        agent="",
+        claim_until=None,
+        unanswered=(),
+        offers=(),
+        deadlines=deadlines,
+    )
+
+
+def _reopened(case: Case, event: ev.CaseReopened, change: CaseChanged) -> Case:
+    return replace(case, state="open", closed_at=None, escalated=False)
+
+
+def _offered(case: Case, event: ev.HandoffOffered, change: CaseChanged) -> Case:
+    offer = Offer(
+        handoff_id=event.handoff_id,
+        expires_at=event.code_expires_at or event.expires_at,
+        to_team=event.to_team,
+        to_channel=event.to_channel,
+        address=event.address,
+    )
+    return replace(case, offers=(*case.offers, offer))
+
+
+def _without_offer(case: Case, event: Any, change: CaseChanged) -> Case:
+    return replace(case, offers=tuple(o for o in case.offers if o.handoff_id != event.handoff_id))
+
+
+Rule = Callable[[Case, Any, CaseChanged], Case]
+
+_RULES: Final[dict[type[Event], Rule]] = {
+    ev.MessageAdded: _message_added,
+    ev.CaseAssigned: _assigned,
+    ev.CasePriorityChanged: lambda case, e, _: replace(case, priority=e.priority),
+    ev.CaseClaimed: _claimed,
+    ev.CaseReleased: lambda case, e, _: replace(case, agent="", claim_until=None),
+    ev.DeadlineStarted: _deadline_started,
+    ev.DeadlineSuperseded: lambda case, e, c: _on_deadline(
+        case, e.number, state="superseded", ended_at=c.at
+    ),
+    ev.DeadlineMet: lambda case, e, c: _on_deadline(case, e.number, state="met", ended_at=c.at),
+    ev.DeadlinePaused: lambda case, e, c: _on_deadline(
+        case, e.number, state="paused", paused_at=c.at
+    ),
+    ev.DeadlineResumed: lambda case, e, _: _on_deadline(
+        case,
+        e.number,
+        state="running",
+        paused_at=None,
+        due_at=e.due_at,
+        warn_at=e.warn_at,
+        step=0,
+    ),
+    ev.DeadlineWarned: lambda case, e, _: _on_deadline(case, e.number, step=e.step),
+    ev.DeadlineAtRisk: lambda case, e, _: _on_deadline(case, e.number, at_risk=e.reason),
+    ev.DeadlineBreached: lambda case, e, _: replace(
+        _on_deadline(case, e.number, state="breached", at_risk=""),
+        escalated=case.escalated or e.metric in ANSWERS,
+    ),
+    ev.ReplyRequested: _reply_requested,
+    ev.ReplySent: _reply_sent,
+    ev.ReplyFailed: _reply_failed,
+    ev.ReplyDoubtful: _reply_doubtful,
+    ev.ReplyRecorded: _reply_recorded,
+    ev.CaseClosed: _closed,
+    ev.CaseReopened: _reopened,
+    ev.HandoffOffered: _offered,
+    ev.HandoffAccepted: _without_offer,
+    ev.HandoffDeclined: _without_offer,
+    ev.HandoffExpired: _without_offer,
+}

@@ -1,0 +1,138 @@
+"""Time becomes input: cases whose timer is due are decided with PassTime, in batches.
+
+A timer never stands in the past when it is written (`firing.next_fire`), so everything older than
+the longest transaction is gone: the scan starts at a persisted floor and does not wade through
+what earlier rounds deleted, even while another session holds an old snapshot (DESIGN 10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.router import queries
+from services.router.commands import PassTime
+from services.router.handlers import Handlers
+from shared import positions
+from shared.cloudevents import encode
+from shared.database import driver, is_deadlock, transaction
+from shared.errors import RegieError, Unavailable
+from shared.events import HeartbeatSent
+from shared.ids import new_id
+from shared.topics import MESSAGES_RECEIVED, PARTITIONS
+
+GROUP: Final = "regie.router"
+_BATCH: Final = 500
+_IDLE: Final = 0.5
+_HEARTBEAT: Final = 5.0
+# Longer than any transaction of ours may live (idle sessions are ended after 60 s).
+_FLOOR_TRAILS: Final = timedelta(minutes=15)
+_FLOOR_EVERY: Final = 60.0
+_LOG = structlog.get_logger()
+
+
+class Clock:
+    """Fires timers. Several processes may run one; SKIP LOCKED shares the work."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
+        self._runtime = handlers.runtime
+
+    async def run(self) -> None:
+        while True:
+            try:
+                fired = await self.fire()
+            except Unavailable:
+                fired = 0  # readiness tells of it; the timers wait
+            except Exception as error:
+                if not is_deadlock(error):
+                    raise
+                fired = _BATCH
+            if fired < _BATCH:
+                await asyncio.sleep(_IDLE)
+
+    async def fire(self) -> int:
+        """Decides one batch of due cases; returns how many timers were due."""
+        runtime = self._runtime
+        async with transaction(runtime.engine) as connection:
+            due = await self._due(connection)
+            if due:
+                watermark = await positions.watermark(
+                    connection, GROUP, runtime.broker.cluster, MESSAGES_RECEIVED
+                )
+                await self._decide(connection, due, PassTime(watermark))
+        return len(due)
+
+    async def _due(self, connection: AsyncConnection) -> list[UUID]:
+        rows = await (await driver(connection)).fetch(
+            "SELECT case_id FROM timers WHERE fire_at <= $1 "
+            "AND fire_at >= (SELECT floor FROM clock) "
+            "ORDER BY fire_at, case_id LIMIT $2 FOR UPDATE SKIP LOCKED",
+            self._runtime.now(),
+            _BATCH,
+        )
+        return [row["case_id"] for row in rows]
+
+    async def _decide(
+        self, connection: AsyncConnection, due: list[UUID], command: PassTime
+    ) -> None:
+        """Cases somebody is changing are left for the next round: waiting here could deadlock,
+        since they lock the case first and the timer after."""
+        desk = self._handlers.desk(connection)
+        desk.seat(await queries.lock_idle_cases(connection, due))
+        for case_id in list(desk.cases):
+            desk.decide(case_id, command)
+        await desk.save()
+        await self._rearm(connection, due, desk.cases.keys())
+
+    async def _rearm(self, connection: AsyncConnection, due: list[UUID], decided: object) -> None:
+        """A timer whose case did not change must still move on, or it would fire for ever."""
+        await (await driver(connection)).execute(
+            "UPDATE timers SET fire_at = $2 WHERE case_id = ANY($1) AND fire_at <= $3",
+            due,
+            self._runtime.now() + timedelta(seconds=1),
+            self._runtime.now(),
+        )
+
+    async def raise_floor(self) -> None:
+        """The earliest timer there is, but never so high that an open transaction's could lie
+        below it."""
+        async with transaction(self._runtime.engine) as connection:
+            await connection.execute(
+                text(
+                    "UPDATE clock SET floor = greatest(floor, least(:trail, (SELECT "
+                    "coalesce(min(fire_at), :trail) FROM timers WHERE fire_at >= clock.floor)))"
+                ),
+                {"trail": self._runtime.now() - _FLOOR_TRAILS},
+            )
+
+    async def keep_floor(self) -> None:
+        while True:
+            try:
+                await self.raise_floor()
+            except RegieError as error:
+                _LOG.warning("the clock's floor stays", reason=str(error))
+            await asyncio.sleep(_FLOOR_EVERY)
+
+    async def beat(self) -> None:
+        """Writes a heartbeat to each partition, so that an idle one's watermark advances."""
+        while True:
+            now = self._runtime.now()
+            beats = [
+                encode(
+                    MESSAGES_RECEIVED, b"", HeartbeatSent(partition=partition, sent_at=now),
+                    id=str(new_id()), source="/router", partition=partition,
+                )
+                for partition in range(PARTITIONS)
+            ]  # fmt: skip
+            try:
+                await self._runtime.broker.publish(beats)
+            except Unavailable:
+                pass  # no heartbeat: the watermark stands still, and nothing is called breached
+            await asyncio.sleep(_HEARTBEAT)

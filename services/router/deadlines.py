@@ -1,0 +1,97 @@
+"""When a clock is due and when it warns. Pure: a policy, a service level and a start go in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from services.router.calendars import Due
+from services.router.policy import Policy, ServiceLevel
+from shared.events import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePlan:
+    """One clock of a case: what `DeadlineStarted` will say. Instants are UTC.
+
+    rule      the service level it comes from
+    calendar  in whose open time it runs
+    due       the arithmetic behind `due_at`
+    """
+
+    metric: Metric
+    started_at: datetime
+    due_at: datetime
+    warn_at: tuple[datetime, ...]
+    rule: str
+    calendar: str
+    due: Due
+
+    @property
+    def words(self) -> str:
+        """``1h in `office` from Fri 17:10 = Sat 10:40``."""
+        return self.due.words
+
+
+class Resumed(NamedTuple):
+    """A clock that stood still, and goes on."""
+
+    due_at: datetime
+    warn_at: tuple[datetime, ...]
+
+
+def plan(
+    policy: Policy, level: ServiceLevel, metric: Metric, started_at: datetime
+) -> DeadlinePlan | None:
+    """None where the service level promises nothing for this metric. Raises NeverOpen."""
+    target = level.targets.get(metric)
+    if target is None:
+        return None
+    calendar = policy.calendar(level.calendar)
+    due = calendar.add(started_at, target)
+    # a step at or before the start is skipped
+    steps = (calendar.subtract(due.at, step, started_at) for step in level.warn_before)
+    warn_at = tuple(sorted({step for step in steps if step is not None}))
+    return DeadlinePlan(metric, started_at, due.at, warn_at, level.rule, level.calendar, due)
+
+
+def resume(
+    policy: Policy,
+    calendar: str,
+    due_at: datetime,
+    paused_at: datetime,
+    resumed_at: datetime,
+    warn_at: tuple[datetime, ...] = (),
+) -> Resumed:
+    """Adds the open time that passed while it was paused, exactly, to due and to each warning.
+
+    `warn_at` holds the warnings still to come. A calendar that the policy no longer has counts as
+    always open: the clock began under an older version.
+    """
+    if calendar not in policy.calendars:
+        stood_still = max(resumed_at - paused_at, timedelta())
+        return Resumed(due_at + stood_still, tuple(at + stood_still for at in warn_at))
+    hours = policy.calendar(calendar)
+    paused = hours.open_between(paused_at, resumed_at)
+    return Resumed(hours.later(due_at, paused), tuple(hours.later(at, paused) for at in warn_at))
+
+
+def reply_window_bound(
+    policy: Policy, calendar: str, closes_at: datetime, started_at: datetime
+) -> datetime:
+    """By when to answer so that the channel still lets us: its window's end less the margin.
+
+    A bound in closed time of the rule's calendar moves back to the end of the last open span before
+    it, as long as that is after the start; otherwise it stays.
+    """
+    bound = policy.reply_window_margin.before(closes_at)
+    hours = policy.calendar(calendar)
+    if hours.is_open(bound):
+        return bound
+    return hours.end_of_last_open_span_before(bound, started_at) or bound
+
+
+def tighten(carried: datetime | None, new: datetime) -> datetime:
+    """The earliest promise stands: a switch or a transfer never moves it later (DESIGN 5.4)."""
+    return new if carried is None else min(carried, new)

@@ -1,0 +1,68 @@
+"""Which case a message belongs to (DESIGN 5, "Joining"). Pure.
+
+same thread                                    → that case
+same customer and account, open case           → that case
+another account, same product, within `window` → the case touched last
+closed, within `reopen`                        → that case, reopened
+else                                           → a new case
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.router.case import Case
+from services.router.policy import Policy
+from shared.events import MessageReceived
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The case found, None for a new one, and why. `marked` when a stranger wrote in a thread."""
+
+    case: Case | None
+    why: str
+    marked: str = ""
+
+
+def join(
+    message: MessageReceived,
+    customer_id: UUID,
+    *,
+    threads: Iterable[Case],
+    cases: Sequence[Case],
+    product: str,
+    policy: Policy,
+    now: datetime,
+) -> Joined:
+    """`threads`: cases its references name; `cases`: those of its customer; `product`: its own."""
+    for case in threads:
+        if _alive(case, policy, now):
+            marked = "" if case.customer_id == customer_id else "other_sender"
+            return Joined(case, "thread", marked)
+    if message.shared_sender or not message.sender.identities:
+        return Joined(None, "new")
+    newest_first = sorted(cases, key=lambda case: (case.touched_at, case.id.int), reverse=True)
+    for case in newest_first:
+        if case.state != "closed" and case.account == message.account:
+            return Joined(case, "customer")
+    for case in newest_first:
+        if case.state != "closed" and _same_matter(case, product, policy, now):
+            return Joined(case, "product")
+    for case in newest_first:
+        if case.state == "closed" and case.account == message.account and _alive(case, policy, now):
+            return Joined(case, "reopened")
+    return Joined(None, "new")
+
+
+def _alive(case: Case, policy: Policy, now: datetime) -> bool:
+    """Open, or closed so recently that the customer's next word reopens it."""
+    return case.closed_at is None or policy.joining.reopen.after(case.closed_at) > now
+
+
+def _same_matter(case: Case, product: str, policy: Policy, now: datetime) -> bool:
+    recent = policy.joining.window.after(case.touched_at) > now
+    return recent and (not case.product or not product or case.product == product)

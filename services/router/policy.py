@@ -1,0 +1,182 @@
+"""The policy in force: who answers, by when, and why.
+
+A `Policy` is a policy file (`policy_model`: every section is an attribute) that can be asked. It is
+immutable and pure: the same facts at the same moment always get the same answer, and each answer
+carries the rules that were tried for it.
+
+    policy = Policy.parse(text, "policy.yaml").with_version(7)
+    routing, level = policy.assess(Facts(channel="email", text="…"), now)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pydantic import PrivateAttr
+
+from services.router.conditions import Evaluation, Facts, Rule, RuleTrial
+from services.router.policy_file import PolicyError, load
+from services.router.policy_model import RoutingRule
+from services.router.policy_terms import PolicyTerms
+from shared.durations import Duration
+from shared.events import Metric, Priority
+from shared.yamlfile import Document, Problem
+
+__all__ = ["Facts", "Policy", "PolicyError", "Routing", "RuleTrial", "ServiceLevel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Who answers, by which rule; `trail` holds the rules tried, the last of which matched.
+
+    by_default  no condition matched: it is the rule for everything else
+    """
+
+    rule: str
+    team: str
+    product: str
+    priority: Priority
+    skills: tuple[str, ...]
+    tags: tuple[str, ...]
+    by_default: bool
+    facts: Facts
+    trail: tuple[RuleTrial, ...]
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """What the rules knew, but for the customer's own words."""
+        return self.facts.without_words()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLevel:
+    """What is promised, by which rule; `trail` as in Routing.
+
+    targets      by metric; one that is not there is not promised
+    warn_before  counted back from due in the same calendar
+    """
+
+    rule: str
+    calendar: str
+    targets: Mapping[Metric, Duration]
+    warn_before: tuple[Duration, ...]
+    trail: tuple[RuleTrial, ...]
+
+
+class Policy(PolicyTerms):
+    """A policy file that can be asked. Made by `parse` only."""
+
+    _document: Document = PrivateAttr()
+    _text: str = PrivateAttr("")
+    _version: int = PrivateAttr(0)
+
+    @classmethod
+    def parse(cls, text: str, filename: str = "policy.yaml") -> Policy:
+        """Reads YAML 1.2 or JSON. Raises PolicyError with all problems of the file."""
+        policy, document = load(text, filename, cls)
+        policy._document, policy._text = document, text
+        return policy
+
+    def with_version(self, version: int) -> Policy:
+        """The same policy under the number its store gave it; 0 is no version."""
+        policy = self.model_copy()
+        policy._version = version
+        return policy
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    @property
+    def text(self) -> str:
+        """The source, comments and all: the form in which a policy is stored."""
+        return self._text
+
+    @property
+    def document(self) -> Document:
+        """Where everything stands in the source, for problems found later."""
+        return self._document
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What `regie policy check` tells though the policy can rule."""
+        return tuple(self._document.problems)
+
+    # --- rules -----------------------------------------------------------------------------
+
+    def route(self, facts: Facts, now: datetime) -> Routing:
+        """Who answers. A product given with the message stands; a priority the rule may change."""
+        return self._route(facts, self._evaluation(facts, now, self.names_in_routing))
+
+    def service_level(self, facts: Facts, team: str, now: datetime) -> ServiceLevel | None:
+        """By when, for a case of `team`; None where no rule promises anything.
+
+        `facts` has the case's product, priority and tags.
+        """
+        evaluation = self._evaluation(facts, now, self.names_in_levels)
+        if "team" in self.names_in_levels:
+            evaluation.set(team=team)
+        return self._service_level(evaluation)
+
+    def assess(self, facts: Facts, now: datetime) -> tuple[Routing, ServiceLevel | None]:
+        """Both for a new case: the service level sees what routing decided."""
+        names = self.names_in_routing | self.names_in_levels
+        evaluation = self._evaluation(facts, now, names)
+        routing = self._route(facts, evaluation)
+        for name in names & _DECIDED:
+            evaluation.set(**{name: getattr(routing, name)})
+        return routing, self._service_level(evaluation)
+
+    def _route(self, facts: Facts, evaluation: Evaluation) -> Routing:
+        rule, trail = evaluation.first_match(self.routing)
+        assert rule is not None, "the last rule has no condition"
+        return _routing(rule, facts, trail)
+
+    def _service_level(self, evaluation: Evaluation) -> ServiceLevel | None:
+        rule, trail = evaluation.first_match(self.service_levels)
+        if rule is None:
+            return None
+        return ServiceLevel(rule.name, rule.calendar, rule.targets, rule.warn_before, trail)
+
+    def _evaluation(self, facts: Facts, now: datetime, names: frozenset[str]) -> Evaluation:
+        return Evaluation(facts, now, self.working_time, names)
+
+    @cached_property
+    def names_in_routing(self) -> frozenset[str]:
+        return _names_in(self.routing)
+
+    @cached_property
+    def names_in_levels(self) -> frozenset[str]:
+        return _names_in(self.service_levels)
+
+
+_DECIDED = frozenset(("team", "product", "priority", "tags"))
+
+
+def _routing(rule: RoutingRule, facts: Facts, trail: tuple[RuleTrial, ...]) -> Routing:
+    return Routing(
+        rule=rule.name,
+        team=rule.team,
+        product=facts.product or rule.product or "",
+        priority=rule.priority or _priority(facts.priority),
+        skills=rule.skills,
+        tags=tuple(dict.fromkeys((*facts.tags, *rule.tags))),
+        by_default=rule.when is None,
+        facts=facts,
+        trail=trail,
+    )
+
+
+def _names_in(rules: Iterable[Rule]) -> frozenset[str]:
+    return frozenset().union(*(rule.when.names for rule in rules if rule.when is not None))
+
+
+def _priority(given: str) -> Priority:
+    match given:
+        case "low" | "normal" | "high" | "urgent":
+            return given
+    return "normal"

@@ -1,0 +1,181 @@
+"""A customer's message joins its case, or opens one. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from services.router import clocks, deadlines
+from services.router.case import Case
+from services.router.commands import CustomerFacts, TakeMessage
+from services.router.policy import Facts, Policy, Routing, RuleTrial, ServiceLevel
+from services.router.turn import Turn
+from shared import events as ev
+from shared.events import Kind, MessageReceived
+
+WAITS: Final[frozenset[Kind]] = frozenset(
+    ("message", "call_missed", "voicemail", "callback_requested", "form_abandoned", "visit",
+     "unsupported")
+)  # fmt: skip
+_PREVIEW: Final = 200
+
+
+def take_message(turn: Turn, command: TakeMessage) -> None:
+    message = command.message
+    facts = facts_of(message, command.customer)
+    if turn.is_new:
+        routing, level = turn.policy.assess(facts, turn.now)
+        _open(turn, command, routing)
+    else:
+        if turn.case.state == "closed":
+            _reopen(turn, command, turn.policy.route(facts, turn.now))
+        level = _level_of(turn.policy, turn.case, facts, turn.now)
+    if message.echo:
+        _take_echo(turn, message)
+        return
+    _add(turn, command, level)
+
+
+def _level_of(policy: Policy, case: Case, facts: Facts, now: datetime) -> ServiceLevel | None:
+    """The service level of a message that joins a case: of its team, product and priority."""
+    facts = replace(facts, product=case.product, priority=case.priority, tags=case.tags)
+    return policy.service_level(facts, case.team, now)
+
+
+def facts_of(message: MessageReceived, customer: CustomerFacts) -> Facts:
+    """What conditions may ask of a message."""
+    return Facts(
+        channel=message.channel,
+        account=message.account,
+        kind=message.kind,
+        subject=message.subject,
+        text=message.reply_text or message.text,
+        product=message.product,
+        priority=message.priority,
+        attributes=message.attributes,
+        customer_group=customer.group,
+        customer_language=customer.language or message.language,
+        customer_internal=customer.internal,
+        customer_known=customer.known,
+        authentication=message.sender.authentication,
+    )
+
+
+def _open(turn: Turn, command: TakeMessage, routing: Routing) -> None:
+    message = command.message
+    turn.record(
+        ev.CaseOpened(
+            customer_id=command.customer.id,
+            account=message.account,
+            channel=message.channel,
+            subject=_line(message.subject) or _line(message.reply_text or message.text),
+            team=routing.team,
+            product=message.product or routing.product,
+            priority=message.priority or routing.priority,
+            rule=routing.rule,
+            policy_version=turn.policy.version,
+            tags=routing.tags,
+        )
+    )
+    _explain_routing(turn, routing, f"opened for {routing.team}")
+
+
+def _reopen(turn: Turn, command: TakeMessage, routing: Routing) -> None:
+    """Routed anew; only where no condition matched, the team that knows the matter keeps it."""
+    turn.record(ev.CaseReopened(reason=command.joined))
+    if routing.team != turn.case.team and not routing.by_default:
+        turn.record(ev.CaseAssigned(team=routing.team, reason=routing.rule, automatic=True))
+    _explain_routing(turn, routing, f"reopened for {turn.case.team}")
+
+
+def _explain_routing(turn: Turn, routing: Routing, words: str) -> None:
+    turn.explain(
+        "routing", routing.rule, f"{words}: rule `{routing.rule}` matched first",
+        inputs=dict(routing.inputs), trail=_trail(routing.trail),
+    )  # fmt: skip
+
+
+def _add(turn: Turn, command: TakeMessage, level: ServiceLevel | None) -> None:
+    message = command.message
+    waits = message.kind in WAITS and not message.automatic
+    turn.record(_added(turn, command, waits, level))
+    if command.handoff_id is not None and not command.marked:
+        turn.record(
+            ev.HandoffAccepted(handoff_id=command.handoff_id, by="customer", how="resume code")
+        )
+    if level is None:
+        turn.explain("service_level", "", "no service level matches: no deadline is promised")
+        return
+    turn.explain(
+        "service_level", level.rule, f"service level `{level.rule}` matched first",
+        trail=_trail(level.trail),
+    )  # fmt: skip
+    if waits:
+        clocks.await_answer(turn, level, message.received_at)
+    if not message.automatic:
+        clocks.await_resolution(turn, level, message.occurred_at, message.received_at)
+
+
+def _added(
+    turn: Turn, command: TakeMessage, waits: bool, level: ServiceLevel | None
+) -> ev.MessageAdded:
+    message = command.message
+    closes_at = message.reply_window_closes_at
+    answer_by = None
+    if closes_at is not None and level is not None:
+        answer_by = deadlines.reply_window_bound(
+            turn.policy, level.calendar, closes_at, message.occurred_at
+        )
+    known = message.sender.identities
+    return ev.MessageAdded(
+        message_id=message.id,
+        account=message.account,
+        channel=message.channel,
+        kind=message.kind,
+        occurred_at=message.occurred_at,
+        received_at=message.received_at,
+        authentication=message.sender.authentication,
+        joined=command.joined,
+        unanswered=waits,
+        preview=_line(message.reply_text or message.text),
+        subject=_line(message.subject),
+        # an asserted stranger must not redirect the customer's replies (DESIGN 5.9)
+        reply_to=known[0] if known and waits and not command.marked else None,
+        references=_references(message),
+        reply_window_closes_at=closes_at,
+        answer_by=answer_by,
+        marked=command.marked,
+    )
+
+
+def _take_echo(turn: Turn, message: MessageReceived) -> None:
+    """A reply typed in the provider's own app: it answers what was there when it was typed."""
+    before = turn.case
+    answers = max((m.version for m in before.unanswered if m.at <= message.occurred_at), default=0)
+    turn.record(
+        ev.ReplyRecorded(
+            message_id=message.id,
+            channel=message.channel,
+            author="provider app",
+            occurred_at=message.occurred_at,
+            answers=answers,
+            text=_line(message.text),
+        )
+    )
+    clocks.answered(turn, before)
+
+
+def _trail(trail: tuple[RuleTrial, ...]) -> tuple[dict[str, Any], ...]:
+    return tuple(trial._asdict() for trial in trail)
+
+
+def _references(message: MessageReceived) -> tuple[str, ...]:
+    """What an answer refers to, nearest first."""
+    thread = message.thread
+    return tuple(filter(None, (thread.message_id, *thread.references)))[:20]
+
+
+def _line(text: str) -> str:
+    """The beginning, on one line: for lists."""
+    return " ".join(text[: _PREVIEW * 3].split())[:_PREVIEW]

@@ -1,0 +1,1 @@
+"""What the services have in common. Nothing in here imports a service."""

@@ -1,0 +1,312 @@
+"""Which fields an account has, by channel and provider, and how each is read.
+
+The table ACCOUNT_FIELDS is the format of the channels file. A provider of a later adapter has its
+row here already, so that a file naming it says which fields are wrong rather than that it is
+unknown. A reader gets the value with its `${VAR}` filled in, and raises ValueError that says what
+would be right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from shared.durations import Duration
+from shared.events import Channel, Scheme
+
+_SIZES: Final = {"": 1, "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
+
+
+class Secret(str):
+    """A piece of text that does not show itself in a representation or a trace."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. With `fields` it is a mapping of those; with `each` a mapping of such mappings."""
+
+    read: Callable[[Any], Any]
+    required: bool = False
+    secret: bool = False
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    each: bool = False
+
+
+Fields = Mapping[str, Field]
+
+
+# --- readers ---------------------------------------------------------------------------------
+
+
+def read_text(value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'`{value}` must be text: put it in quotes, "{value}"')
+    raise ValueError("is empty: give it some text" if not value else "must be text")
+
+
+def read_secrets(value: Any) -> tuple[Secret, ...]:
+    """One, or a list of which all are accepted and the first is used to sign."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise ValueError("is empty: give a secret, or a list of them")
+    try:
+        return tuple(Secret(read_text(each)) for each in listed)
+    except ValueError:
+        raise ValueError("a secret must be text and not empty: ${VAR}, or in quotes") from None
+
+
+def read_flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return bool(value == "true")
+    raise ValueError(f"`{value}` is neither: write true or false")
+
+
+def read_size(value: Any) -> int:
+    """`25MB` in bytes."""
+    match = re.fullmatch(r"(\d{1,12}) ?(|[kKMG]?B)", str(value), re.ASCII)
+    if match is None or isinstance(value, bool):
+        raise ValueError(f"`{value}` is no size: write 25MB")
+    return int(match[1]) * _SIZES[match[2].upper()]
+
+
+def read_port(value: Any) -> int:
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,5}", str(value), re.ASCII):
+        raise ValueError(f"`{value}` is no port: write a number such as 25")
+    if not 0 <= int(value) <= 65_535:
+        raise ValueError(f"`{value}` is no port: it is at most 65535")
+    return int(value)
+
+
+def read_listen(value: Any) -> str:
+    host, colon, port = read_text(value).rpartition(":")
+    if not colon or not host:
+        raise ValueError(f"`{value}` is no address to listen on: write 127.0.0.1:2526")
+    read_port(port)
+    return f"{host}:{port}"
+
+
+def read_url(value: Any) -> str:
+    parts = urlsplit(read_text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"`{value}` is no address: write https://host")
+    return parts.geturl()
+
+
+def read_mail_address(value: Any) -> str:
+    text = read_text(value)
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
+        raise ValueError(f"`{text}` is no mail address: write support@example.org")
+    return text
+
+
+def read_number(value: Any) -> str:
+    """A telephone number with its country, `+31880000000`."""
+    if isinstance(value, int):
+        raise ValueError(f'a number must be in quotes: "+{value}"')
+    digits = re.sub(r"[\s().-]", "", read_text(value))
+    if not re.fullmatch(r"\+[1-9]\d{4,14}", digits, re.ASCII):
+        raise ValueError(f'`{value}` is no number with its country: write "+31880000000"')
+    return digits
+
+
+def read_sender(value: Any) -> str:
+    """What text messages come from: a number, a short code, or a name."""
+    text = read_text(value)
+    return read_number(text) if text.startswith("+") else text
+
+
+def read_duration(value: Any) -> str:
+    Duration.parse(value).timedelta()
+    return str(value)
+
+
+def read_texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f'must be a list: write ["{value}"]')
+    return tuple(read_text(each) for each in value)
+
+
+def read_text_or_texts(value: Any) -> tuple[str, ...]:
+    return read_texts(value if isinstance(value, list) else [value])
+
+
+def _read_mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("must hold `key: value` pairs")
+    return value
+
+
+# --- the table -------------------------------------------------------------------------------
+
+
+def _a(read: Callable[[Any], Any]) -> Field:
+    return Field(read)
+
+
+def _needed(read: Callable[[Any], Any]) -> Field:
+    return Field(read, required=True, secret=read is read_secrets)
+
+
+_TEXT, _FLAG, _DURATION = _a(read_text), _a(read_flag), _a(read_duration)
+_SECRET: Final = Field(read_secrets, secret=True)
+
+_OUTBOUND: Final = Field(
+    _read_mapping,
+    fields={
+        "host": _needed(read_text),
+        "port": _a(read_port),
+        "starttls": _FLAG,
+        "tls": _FLAG,
+        "username": _TEXT,
+        "password": _SECRET,
+    },
+)
+_VOICE: Final = Field(
+    _read_mapping,
+    fields={
+        "dial": _a(read_texts),
+        "timeout": _DURATION,
+        "voicemail": _FLAG,
+        "greeting": _TEXT,
+        "language": _TEXT,
+        "transcribe": _FLAG,
+        "shortest_voicemail": _DURATION,
+        "longest_voicemail": _DURATION,
+    },
+)
+_TEMPLATES: Final = Field(
+    _read_mapping, each=True, fields={"name": _needed(read_text), "language": _TEXT}
+)
+
+_MAIL: Final = {
+    "address": _needed(read_mail_address),
+    "display_name": _TEXT,
+    "outbound": _OUTBOUND,
+    "max_size": _a(read_size),
+    "plus_addressing": _FLAG,
+    "reply_secret": _SECRET,
+    "trusted_authserv": _a(read_text_or_texts),
+    "api_base": _a(read_url),
+}
+_META: Final = {
+    "app_secret": _needed(read_secrets),
+    "verify_token": _needed(read_secrets),
+    "access_token": _SECRET,
+    "api_base": _a(read_url),
+    "graph_version": _TEXT,
+}
+_TWILIO: Final = {
+    "auth_token": _needed(read_secrets),
+    "public_url": _needed(read_url),
+    "account_sid": _TEXT,
+    "api_base": _a(read_url),
+}
+_VONAGE: Final = {
+    "signature_secret": _needed(read_secrets),
+    "application_id": _TEXT,
+    "api_key": _TEXT,
+    "api_secret": _SECRET,
+    "private_key": _SECRET,
+    "public_url": _a(read_url),
+    "api_base": _a(read_url),
+}
+_TELNYX: Final = {
+    "public_key": _needed(read_text),
+    "api_key": _SECRET,
+    "public_url": _a(read_url),
+    "api_base": _a(read_url),
+}
+_GENERIC: Final = {
+    "secret": _SECRET,
+    "region": _TEXT,
+    "address": _TEXT,
+    "language": _TEXT,
+    "origins": _a(read_text_or_texts),
+}
+_LINE: Final = {"number": _needed(read_number), "voice": _VOICE}
+_TEXTS: Final = {"number": _needed(read_sender), "messaging_service": _TEXT}
+
+ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
+    "email": {
+        "mailgun": _MAIL | {"signing_key": _needed(read_secrets), "api_key": _SECRET},
+        "smtp": _MAIL | {"listen": _needed(read_listen)},
+        "sendgrid": _MAIL | {"public_key": _TEXT, "password": _SECRET, "api_key": _SECRET},
+        "postmark": _MAIL
+        | {"username": _TEXT, "password": _needed(read_secrets), "server_token": _SECRET},
+        "ses": _MAIL | {"topic_arn": _needed(read_text), "region": _TEXT},
+        "imap": _MAIL
+        | {
+            "host": _needed(read_text),
+            "port": _a(read_port),
+            "tls": _FLAG,
+            "username": _needed(read_text),
+            "password": _SECRET,
+            "access_token": _SECRET,
+            "folder": _TEXT,
+            "every": _DURATION,
+        },
+    },
+    "whatsapp": {
+        "meta": _META
+        | {
+            "phone_number_id": _needed(read_text),
+            "number": _a(read_number),
+            "templates": _TEMPLATES,
+        },
+        "twilio": _TWILIO | {"number": _needed(read_number), "templates": _TEMPLATES},
+    },
+    "phone": {
+        "twilio": _TWILIO | _LINE,
+        "vonage": _VONAGE | _LINE,
+        "telnyx": _TELNYX | _LINE,
+        "cti": _LINE | {"secret": _needed(read_secrets)},
+    },
+    "sms": {"twilio": _TWILIO | _TEXTS, "vonage": _VONAGE | _TEXTS, "telnyx": _TELNYX | _TEXTS},
+    "messenger": {"meta": _META | {"page_id": _needed(read_text)}},
+    "instagram": {"meta": _META | {"account_id": _needed(read_text)}},
+    "x": {
+        "x": {
+            "user_id": _needed(read_text),
+            "consumer_secret": _needed(read_secrets),
+            "consumer_key": _TEXT,
+            "access_token": _SECRET,
+            "api_base": _a(read_url),
+        }
+    },
+    "teams": {
+        "microsoft": {
+            "app_id": _needed(read_text),
+            "tenant_id": _TEXT,
+            "app_password": _SECRET,
+            "api_base": _a(read_url),
+        }
+    },
+    "portal": {"generic": _GENERIC},
+    "webchat": {"generic": _GENERIC},
+    "counter": {"generic": _GENERIC},
+    "internal": {"generic": _GENERIC},
+}
+
+# By which field customers know an account, and in which scheme.
+OWN_ADDRESS: Final[Mapping[Channel, tuple[str, Scheme]]] = {
+    "email": ("address", "email"),
+    "whatsapp": ("number", "e164"),
+    "phone": ("number", "e164"),
+    "sms": ("number", "e164"),
+    "messenger": ("page_id", "psid"),
+    "instagram": ("account_id", "igsid"),
+    "x": ("user_id", "x"),
+    "teams": ("app_id", "teams"),
+}

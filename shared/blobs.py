@@ -1,0 +1,108 @@
+"""The blob store: bytes too large or too raw for an event, in a folder, named by their content.
+
+A reference is handed out only after file and folder are on disk (fsync), because the event that
+carries it becomes durable next and must never point at nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.errors import BlobsUnavailable
+from shared.events import Blob
+from shared.ids import new_id
+
+
+def ref_for(content: bytes) -> str:
+    """The name of these bytes: equal bytes share one file, so a repeat writes nothing new."""
+    digest = hashlib.sha256(content).hexdigest()
+    return f"{digest[:2]}/{digest}"
+
+
+def blob_for(content: bytes) -> Blob:
+    """What an event carries instead of the bytes."""
+    ref = ref_for(content)
+    return Blob(ref=ref, size=len(content), sha256=ref.partition("/")[2])
+
+
+class FolderBlobs:
+    """Blobs in a folder of this machine, two levels deep."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    async def put(self, contents: Sequence[tuple[str, bytes]]) -> None:
+        """Makes all of them durable. Raises BlobsUnavailable (disk full, no rights)."""
+        if contents:
+            await asyncio.to_thread(self._put, contents)
+
+    async def get(self, ref: str) -> bytes | None:
+        """The bytes, or None when they were erased or never came."""
+        return await asyncio.to_thread(self._get, ref)
+
+    async def ping(self) -> None:
+        """Raises BlobsUnavailable when nothing can be written."""
+        await asyncio.to_thread(self._check)
+
+    def _put(self, contents: Sequence[tuple[str, bytes]]) -> None:
+        try:
+            folders = {self._write(ref, content) for ref, content in contents}
+            for folder in folders - {None}:
+                if folder is not None:
+                    _sync_folder(folder)
+        except OSError as error:
+            raise BlobsUnavailable(
+                f"the blob store at {self.root} cannot be written ({error.strerror}): "
+                "free space or mend its rights; nothing was accepted meanwhile"
+            ) from error
+
+    def _write(self, ref: str, content: bytes) -> Path | None:
+        path = self._path(ref)
+        if path.exists():
+            return path.parent
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _sync_folder(self.root)
+        part = path.with_name(f".{new_id().hex}.part")
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        return path.parent
+
+    def _get(self, ref: str) -> bytes | None:
+        try:
+            return self._path(ref).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BlobsUnavailable(f"the blob store at {self.root} cannot be read") from error
+
+    def _path(self, ref: str) -> Path:
+        folder, _, name = ref.partition("/")
+        if not (folder + name).isalnum() or len(folder) != 2:
+            raise ValueError(f"{ref!r} is not a blob reference")
+        return self.root / folder / name
+
+    def _check(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            probe = self.root / ".probe"
+            probe.write_bytes(b"")
+        except OSError as error:
+            raise BlobsUnavailable(
+                f"the blob store at {self.root} cannot be written ({error.strerror})"
+            ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

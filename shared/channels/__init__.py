@@ -1,0 +1,157 @@
+"""A channel is one small thing: it verifies, parses and sends. Nothing else knows a provider.
+
+The table CHANNELS stands in `shared.channels.table`; adding a channel is one module here and one
+row there (docs/adding-a-channel.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+import httpx
+
+from shared.accounts import Account, Accounts
+from shared.events import (
+    Attachment,
+    Channel,
+    DeliveryStatusReceived,
+    Identity,
+    MessageReceived,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """A provider's request, as it came over the wire.
+
+    path     the part after `/webhooks/{account}`: empty, or e.g. `/mime`
+    query    pairs in order, decoded; `raw_query` as it stood in the URL
+    headers  names in lower case
+    """
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]]
+    raw_query: str
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the provider gets back once all is durable."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlob:
+    """Bytes the intake must make durable before the event that refers to them."""
+
+    ref: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An item under a valid signature that we cannot read: kept raw, listed for a person.
+
+    key  an id of the item if it shows one, so that the provider's repeats park once
+    """
+
+    raw: bytes
+    reason: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """All that one request holds. Everything becomes durable, then `answer` goes out."""
+
+    messages: Sequence[MessageReceived] = ()
+    statuses: Sequence[DeliveryStatusReceived] = ()
+    parked: Sequence[Parked] = ()
+    blobs: Sequence[NewBlob] = ()
+    answer: Answer = field(default_factory=Answer)
+
+
+class Inbound(Protocol):
+    """The door side of a channel's provider. Pure: no clock, no network, no disk."""
+
+    @property
+    def max_body(self) -> int:
+        """Bytes; more is refused with 413 while streaming."""
+
+    def handshake(self, request: WebhookRequest, account: Account) -> Answer:
+        """Answers the provider's GET. Raises Refused."""
+
+    def verify(self, request: WebhookRequest, account: Account) -> None:
+        """Raises Unauthenticated unless the account's secret signed these bytes.
+
+        Any other exception counts as a refusal too.
+        """
+
+    def parse(self, request: WebhookRequest, account: Account, accounts: Accounts) -> Parsed:
+        """Raises Unreadable when the body as a whole cannot be read; items one by one are parked.
+
+        Any other exception parks the body as well.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message to a customer.
+
+    id            our message id: goes out as correlation or idempotency key where there is one
+    references    ids on the channel it answers, nearest first
+    template      name of a template to use instead of free text
+    """
+
+    id: UUID
+    case_id: UUID
+    recipient: Identity
+    text: str
+    subject: str = ""
+    references: Sequence[str] = ()
+    template: str = ""
+    attachments: Sequence[Attachment] = ()
+    automatic: bool = False
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The provider took it. `provider_id` is what its statuses and answers will name."""
+
+    provider_id: str
+
+
+class Outbound(Protocol):
+    """The sending side. Raises SendError and nothing else; bounds its own time (15 s)."""
+
+    async def send(self, message: Outgoing, account: Account, http: httpx.AsyncClient) -> Receipt:
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider of a channel, both directions; None where a direction does not exist."""
+
+    inbound: Inbound | None = None
+    outbound: Outbound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """A row of CHANNELS. `reply_window` is how long after a customer's message we may answer."""
+
+    name: Channel
+    providers: Mapping[str, Provider]
+    reply_window: timedelta | None = None

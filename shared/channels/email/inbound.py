@@ -1,0 +1,243 @@
+"""From a mail to the events it holds: the same for the webhook and for the SMTP listener.
+
+What a mail says of itself is its sender's word: who wrote it (`asserted`, unless a mail server we
+trust vouches for the domain), when, and whom it answers. Its receipt is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from shared.accounts import Account
+from shared.blobs import blob_for
+from shared.channels import NewBlob, Parsed
+from shared.channels.bodies import keep
+from shared.channels.email.addresses import (
+    Address,
+    addresses,
+    domain_of,
+    is_address,
+    own_address,
+    recipients_of,
+    sender_of,
+)
+from shared.channels.email.authentication import is_proven
+from shared.channels.email.automatic import Nature, is_form, is_machine, nature_of
+from shared.channels.email.bounces import Report
+from shared.channels.email.headers import Headers, date_of, message_ids
+from shared.channels.email.mime import Mail, read_mail
+from shared.channels.email.quotes import reply_text
+from shared.channels.email.tokens import reply_secrets, token_in
+from shared.events import (
+    Attachment,
+    Authentication,
+    Blob,
+    DeliveryStatusReceived,
+    Identity,
+    MessageReceived,
+    Sender,
+    Thread,
+)
+from shared.ids import event_id
+
+_MOST_RECIPIENTS: Final = 50  # of To and Cc, kept to be shown
+_MOST_REFERENCES: Final = 50
+_LONGEST_SUBJECT: Final = 1_000
+# Who else a mail was for, before a forwarding server rewrote its envelope.
+_DELIVERED: Final = ("Delivered-To", "X-Original-To", "X-Forwarded-To", "To", "Cc")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """How a mail came to us, which the mail itself cannot say.
+
+    sender       empty for the null sender `<>`, None where it is not known
+    recipients   the addresses of ours it was delivered to
+    """
+
+    account: Account
+    received_at: datetime
+    sender: str | None = None
+    recipients: Sequence[str] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def message_from_mime(
+    raw: bytes,
+    account: Account,
+    envelope_sender: str | None,
+    envelope_recipients: Sequence[str],
+    received_at: datetime,
+    attributes: Mapping[str, Any] | None = None,
+) -> Parsed:
+    """The message in `raw`, its files and its raw bytes; for a bounce of our own mail also the
+    failed status of what we sent. Raises Unreadable when `raw` is empty or over 35 MB.
+
+    `attributes` are added to the message's own.
+    """
+    envelope = Envelope(
+        account, received_at, envelope_sender, envelope_recipients, attributes or {}
+    )
+    return message_from_mail(read_mail(raw), raw, envelope)
+
+
+def message_from_mail(mail: Mail, raw: bytes, envelope: Envelope) -> Parsed:
+    """The same from a mail already read; `raw` is what is kept of it."""
+    nature = nature_of(mail, envelope.sender, domain_of(own_address(envelope.account)))
+    text = keep(mail.text)
+    html = mail.html.encode()
+    kept = [raw, *(file.content for file in mail.files), *([html] if html else [])]
+    blobs = {(blob := blob_for(content)).ref: NewBlob(blob.ref, content) for content in kept}
+    provider_event_id = _provider_event_id(mail)
+    message = MessageReceived(
+        id=event_id(envelope.account.name, provider_event_id, nature.kind),
+        account=envelope.account.name,
+        channel="email",
+        kind=nature.kind,
+        provider_event_id=provider_event_id,
+        sender=_sender(mail.headers, envelope),
+        occurred_at=envelope.received_at,
+        received_at=envelope.received_at,
+        recipient=_recipient(envelope),
+        subject=mail.headers.text("Subject")[:_LONGEST_SUBJECT],
+        text=text.text,
+        reply_text=keep(reply_text(mail.text, mail.headers.text("Subject"))).text,
+        thread=_thread(mail, nature, envelope),
+        attachments=tuple(_attachments(mail)),
+        automatic=nature.automatic,
+        shared_sender=_is_shared(mail.headers),
+        attributes={**_attributes(mail, nature), **envelope.attributes},
+        text_blob=text.blob,
+        html_blob=blob_for(html) if html else None,
+        raw_blob=blob_for(raw),
+    )
+    statuses = _statuses(message, nature.report)
+    return Parsed((message,), statuses, blobs=(*blobs.values(), *text.new))
+
+
+def _provider_event_id(mail: Mail) -> str:
+    # The same Message-ID around another body is another message: ids are chosen by senders.
+    return f"{_message_id(mail)}#{mail.digest[:16]}"
+
+
+def _message_id(mail: Mail) -> str:
+    found = message_ids(mail.headers.raw("Message-ID"))
+    return found[0] if found else f"<{mail.digest[:40]}@no-message-id.invalid>"
+
+
+def _sender(headers: Headers, envelope: Envelope) -> Sender:
+    author = _author(headers)
+    proven: Authentication = "asserted"
+    if author is None and is_address((envelope.sender or "").lower()):
+        author = Address("", (envelope.sender or "").lower())
+    elif not is_form(headers) and is_proven(headers, _trusted(envelope.account)):
+        proven = "proven"
+    if author is None:
+        return Sender(identities=(), authentication="asserted")
+    identity = Identity(scheme="email", value=author.value)
+    return Sender(identities=(identity,), authentication=proven, name=author.name)
+
+
+def _author(headers: Headers) -> Address | None:
+    return addresses(headers.raw("Reply-To"))[0] if is_form(headers) else sender_of(headers)
+
+
+def _is_shared(headers: Headers) -> bool:
+    # Everybody's parcel notice comes from one no-reply address: it is nobody's conversation.
+    author = _author(headers)
+    return author is not None and is_machine(author.value)
+
+
+def _trusted(account: Account) -> Sequence[str]:
+    named = account.settings.get("trusted_authserv", ())
+    return [named] if isinstance(named, str) else [str(name) for name in named or ()]
+
+
+def _recipient(envelope: Envelope) -> str:
+    return next(iter(envelope.recipients), "").strip().lower() or own_address(envelope.account)
+
+
+def _thread(mail: Mail, nature: Nature, envelope: Envelope) -> Thread:
+    headers = mail.headers
+    nearest = [
+        *([nature.report.original] if nature.report and nature.report.original else []),
+        *message_ids(b" ".join(headers.all("In-Reply-To"))),
+        *reversed(message_ids(b" ".join(headers.all("References")))),
+    ]
+    own = _message_id(mail)
+    recipients = (*envelope.recipients, *recipients_of(headers, *_DELIVERED))
+    return Thread(
+        message_id=own,
+        references=tuple(_distinct(each for each in nearest if each != own)),
+        token=token_in(recipients, own_address(envelope.account), reply_secrets(envelope.account)),
+    )
+
+
+def _distinct(references: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(references))[:_MOST_REFERENCES]
+
+
+def _attachments(mail: Mail) -> Iterable[Attachment]:
+    for file in mail.files:
+        blob: Blob = blob_for(file.content)
+        yield Attachment(
+            name=file.name,
+            content_type=file.content_type,
+            size=blob.size,
+            blob=blob,
+            content_id=file.content_id[:250],
+            inline=file.inline,
+            sha256=blob.sha256,
+        )
+
+
+def _attributes(mail: Mail, nature: Nature) -> dict[str, Any]:
+    """What is worth showing or routing on, and has no field of its own; only what is there."""
+    headers = mail.headers
+    written, sender = date_of(headers), sender_of(headers)
+    calendar = next(
+        (file.parameters.get("method", "PUBLISH").upper() for file in mail.files
+         if file.content_type == "text/calendar"), "",
+    )  # fmt: skip
+    found = {
+        "to": recipients_of(headers, "To")[:_MOST_RECIPIENTS],
+        "cc": recipients_of(headers, "Cc")[:_MOST_RECIPIENTS],
+        "reply_to": recipients_of(headers, "Reply-To")[:1],
+        "form": sender.value if sender and is_form(headers) else "",
+        "date": written.isoformat() if written else "",
+        "calendar": calendar[:20],
+        "automatic": list(nature.reasons),
+        "charset_fallback": "charset" in mail.repairs,
+        "truncated": "limits" in mail.repairs,
+        "report": _report(nature.report),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _report(report: Report | None) -> dict[str, str]:
+    if report is None:
+        return {}
+    fields = ("action", "recipient", "original", "code", "reason")
+    return {name: value for name in fields if (value := getattr(report, name))}
+
+
+def _statuses(
+    message: MessageReceived, report: Report | None
+) -> tuple[DeliveryStatusReceived, ...]:
+    # Only what failed for good, and only of a mail that we sent: a delay is not a failure.
+    if report is None or report.action != "failed" or not report.ours:
+        return ()
+    status = DeliveryStatusReceived(
+        id=event_id(message.account, message.provider_event_id, "delivery_status", "failed"),
+        account=message.account,
+        provider_id=report.original,
+        status="failed",
+        at=message.received_at,
+        correlation=report.ours,
+        code=report.code,
+        reason=report.reason or "the mail came back undelivered",
+    )
+    return (status,)

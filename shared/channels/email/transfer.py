@@ -1,0 +1,83 @@
+"""Content-Transfer-Encoding undone: base64 with noise in it, torn quoted-printable, uuencode."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Final
+
+_BASE64_ONLY: Final = re.compile(rb"[A-Za-z0-9+/\s]*")
+_UU_BEGIN: Final = re.compile(r"begin [0-7]{3,4} (\S.{0,200})")
+_UUENCODED: Final = frozenset({"uuencode", "x-uuencode", "uue", "x-uue"})
+
+
+def decoded(body: bytes, encoding: str) -> bytes:
+    """The content of a part. Never raises: what fits no encoding comes back as it was."""
+    encoding = encoding.strip().strip(";\"'").lower()
+    if encoding == "base64":
+        return _base64(body)
+    if encoding in ("quoted-printable", "quoted_printable"):
+        # A soft break may be followed by blanks, and a lone CR makes the decoder skip a line.
+        body = re.sub(rb"\r(?!\n)", b"\n", body)
+        return binascii.a2b_qp(re.sub(rb"=[ \t]+(?=\r?\n)", b"=", body))
+    if encoding in _UUENCODED:
+        _, files = without_uuencoded(body.decode("latin-1"))
+        return files[0][1] if files else body
+    return body
+
+
+def _base64(body: bytes) -> bytes:
+    sample = body[:4096]
+    noise = re.sub(rb"[A-Za-z0-9+/=\s]", b"", sample)
+    if len(noise) * 20 > len(sample) or sample.strip().count(b" ") * 20 > len(sample):
+        return body  # says base64, but is plain
+    first, *rest = re.split(rb"={1,2}\s*", body)
+    # Joined pieces each have their own padding; a footer added behind the padding is no base64.
+    kept = [first, *(piece for piece in rest if piece and _is_base64(piece))]
+    return b"".join(_piece(piece) for piece in kept)
+
+
+def _is_base64(piece: bytes) -> bool:
+    return b" " not in piece.strip() and _BASE64_ONLY.fullmatch(piece) is not None
+
+
+def _piece(piece: bytes) -> bytes:
+    clean = re.sub(rb"[^A-Za-z0-9+/]+", b"", piece)
+    clean = clean[: len(clean) - (len(clean) % 4 == 1)]
+    return base64.b64decode(clean + b"=" * (-len(clean) % 4))
+
+
+def without_uuencoded(text: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """`text` without the uuencoded files in it, and those files by name.
+
+    Old programs put attachments so into plain text. Only a whole block, up to its `end`, counts.
+    """
+    lines = text.splitlines()
+    kept: list[str] = []
+    files: list[tuple[str, bytes]] = []
+    at = 0
+    while at < len(lines):
+        found = _UU_BEGIN.fullmatch(lines[at])
+        content, after = _uu_block(lines, at + 1) if found else (None, at)
+        if found is None or content is None:
+            kept.append(lines[at])
+            at += 1
+        else:
+            files.append((found[1].strip(), content))
+            at = after
+    return ("\n".join(kept), files) if files else (text, [])
+
+
+def _uu_block(lines: list[str], at: int) -> tuple[bytes | None, int]:
+    out: list[bytes] = []
+    while at < len(lines) and lines[at].strip() != "end":
+        try:
+            line = lines[at].encode("ascii")
+            # Some encoders fill the last line up; the count in front says what is meant.
+            wanted = (((line[0] - 32) & 63) * 4 + 5) // 3 + 1 if line else 0
+            out.append(binascii.a2b_uu(line[:wanted]))
+        except (binascii.Error, UnicodeEncodeError):
+            return None, at
+        at += 1
+    return (b"".join(out), at + 1) if at < len(lines) else (None, at)

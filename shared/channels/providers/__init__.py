@@ -1,0 +1,1 @@
+"""What a provider's channels share: signatures, handshakes, envelopes."""

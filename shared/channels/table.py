@@ -1,0 +1,59 @@
+"""CHANNELS: every channel, its providers in both directions, and how long a reply is free.
+
+A row without providers is a channel whose adapters are still to be written; an account on it is
+refused at start, by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from shared.accounts import Account
+from shared.channels import ChannelRow, Provider
+from shared.channels.email import MailgunInbound, SmtpOutbound
+from shared.channels.phone import TwilioInbound
+from shared.channels.portal import GenericInbound
+from shared.channels.whatsapp import MetaInbound, MetaOutbound
+from shared.errors import Misconfigured
+from shared.events import Channel
+
+_DAY: Final = timedelta(hours=24)
+_SMTP: Final = SmtpOutbound()
+_LISTENED: Final = Provider(outbound=_SMTP)  # its mail comes in by our own listener, not by webhook
+_GENERIC: Final = {"generic": Provider(inbound=GenericInbound())}
+
+_ROWS: Final = (
+    ChannelRow("email", {"mailgun": Provider(MailgunInbound(), _SMTP), "smtp": _LISTENED}),
+    ChannelRow("whatsapp", {"meta": Provider(MetaInbound(), MetaOutbound())}, reply_window=_DAY),
+    ChannelRow("phone", {"twilio": Provider(inbound=TwilioInbound())}),
+    ChannelRow("sms", {}),
+    ChannelRow("messenger", {}, reply_window=_DAY),
+    ChannelRow("instagram", {}, reply_window=_DAY),
+    ChannelRow("x", {}),
+    ChannelRow("teams", {}),
+    ChannelRow("portal", _GENERIC),
+    ChannelRow("webchat", _GENERIC),
+    ChannelRow("counter", _GENERIC),
+    ChannelRow("internal", _GENERIC),
+)
+
+CHANNELS: Final[Mapping[Channel, ChannelRow]] = {row.name: row for row in _ROWS}
+
+
+def provider_of(account: Account) -> Provider:
+    """The adapter behind an account. Raises Misconfigured, naming what its channel does have."""
+    providers = CHANNELS[account.channel].providers
+    if (provider := providers.get(account.provider)) is not None:
+        return provider
+    known = ", ".join(sorted(providers)) or "no provider yet"
+    raise Misconfigured(
+        f"account {account.name}: channel {account.channel} has no provider "
+        f"{account.provider!r}; it has {known}"
+    )
+
+
+def reply_window(channel: Channel) -> timedelta | None:
+    """How long after a customer's message the channel lets us answer freely; None: for ever."""
+    return CHANNELS[channel].reply_window

@@ -1,0 +1,63 @@
+"""CloudEvents 1.0 in Kafka's binary mode: `ce_` headers around a JSON value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from shared.broker import Headers, Message, Record
+from shared.errors import Unreadable
+from shared.events import Body, CaseChanged, type_name
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(Body)
+_SPEC: Final = (("ce_specversion", b"1.0"), ("content-type", b"application/json"))
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A decoded record: the event's id, its body, and where it stood."""
+
+    id: str
+    body: Body
+    record: Record
+
+
+def encode(
+    topic: str,
+    key: bytes,
+    body: Body,
+    *,
+    id: str,
+    source: str,
+    partition: int | None = None,
+    trace: str = "",
+) -> Message:
+    """The message for `body`. A case event's `ce_type` is the inner event's, e.g. `case.opened`."""
+    named = body.event if isinstance(body, CaseChanged) else body
+    headers: Headers = (
+        ("ce_id", id.encode()),
+        ("ce_type", type_name(type(named).__name__).encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", datetime.now(UTC).isoformat().encode()),
+        *_SPEC,
+    )
+    if trace:
+        headers = (*headers, ("traceparent", trace.encode()))
+    return Message(topic, key, _ENCODER.encode(body), headers, partition)
+
+
+def decode(record: Record) -> Received:
+    """Raises Unreadable, naming the field, when the value is not an event of ours."""
+    for name, value in record.headers:
+        if name == "ce_id":
+            break
+    else:
+        raise Unreadable("the record has no ce_id header: it was not written by Regie")
+    try:
+        return Received(value.decode(), _DECODER.decode(record.value), record)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unreadable(f"the value is not an event of ours: {error}") from error

@@ -1,0 +1,160 @@
+"""Every error Regie raises on purpose, and what the one who catches it may do.
+
+RegieError
+├── Misconfigured            start-up cannot go on; a person has to change a file or a variable
+├── Refused                  the caller's request; becomes an RFC 9457 problem
+│   ├── Unauthenticated      401  no key, a wrong key, a wrong signature
+│   ├── Forbidden            403
+│   ├── NotFound             404
+│   ├── Conflict             409
+│   ├── PreconditionFailed   412
+│   ├── TooLarge             413
+│   ├── Invalid              422
+│   ├── PreconditionRequired 428
+│   └── TooMany              429
+├── Unreadable               rightly signed, but we cannot read it: parked, never lost
+├── Unavailable              a dependency is away; try again
+│   ├── BrokerUnavailable
+│   ├── DatabaseUnavailable
+│   └── BlobsUnavailable
+├── Fenced                   a newer owner holds the partition; drop the work and claim again
+├── PositionLost             the position lies outside the log; only a person may move it
+├── Stuck                    work waits, dependencies answer, nothing moves: the process must end
+└── SendError                a provider did not take a message; says whether to try again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class RegieError(Exception):
+    """The root. `retryable` says whether the same call may succeed later, unchanged."""
+
+    retryable: ClassVar[bool] = False
+
+
+class Misconfigured(RegieError):
+    """A file or a variable is wrong. The message names it and says what would be right."""
+
+
+class Refused(RegieError):
+    """A request we will not carry out. Becomes a problem document with `status` and `name`.
+
+    `detail` tells the caller what to do next; `extra` holds further members of the problem;
+    `headers` go on the response.
+    """
+
+    status: ClassVar[int] = 400
+    name: ClassVar[str] = "bad-request"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problem = name or self.name
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+
+class Unauthenticated(Refused):
+    status, name = 401, "unauthenticated"
+
+
+class Forbidden(Refused):
+    status, name = 403, "forbidden"
+
+
+class NotFound(Refused):
+    status, name = 404, "not-found"
+
+
+class Conflict(Refused):
+    status, name = 409, "conflict"
+
+
+class PreconditionFailed(Refused):
+    status, name = 412, "version-changed"
+
+
+class TooLarge(Refused):
+    status, name = 413, "too-large"
+
+
+class Invalid(Refused):
+    status, name = 422, "invalid"
+
+
+class PreconditionRequired(Refused):
+    status, name = 428, "version-required"
+
+
+class TooMany(Refused):
+    status, name = 429, "too-many-requests"
+
+
+class Unreadable(RegieError):
+    """A rightly signed body, or one item of it, that no parser of ours understands."""
+
+
+class Unavailable(RegieError):
+    """A dependency does not answer. Nothing was accepted; the caller may try again."""
+
+    retryable = True
+
+
+class BrokerUnavailable(Unavailable):
+    """The log could not be written or read within its deadline."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL could not be reached."""
+
+
+class BlobsUnavailable(Unavailable):
+    """The blob store could not make the bytes durable."""
+
+
+class Fenced(RegieError):
+    """Another consumer took this partition over (its epoch is higher)."""
+
+
+class PositionLost(RegieError):
+    """A position lies below the log's start or above its end: `regie positions set` decides."""
+
+
+class Stuck(RegieError):
+    """A consumer or the relay stands still although nothing hinders it (`shared.progress`)."""
+
+
+class SendError(RegieError):
+    """A provider or target did not take a message.
+
+    code         short and stable: window_closed token throttled rejected invalid_recipient timeout …
+    again        the same message may be sent again (nothing was delivered)
+    doubtful     it may have been delivered: never sent again blindly
+    retry_after  seconds the provider asked us to wait
+    """
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        *,
+        again: bool = False,
+        doubtful: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+        self.again = again
+        self.doubtful = doubtful
+        self.retry_after = retry_after

@@ -1,0 +1,496 @@
+"""What travels on the topics: typed bodies, and their CloudEvents 1.0 envelope.
+
+A body's `type` is its class name, dotted at the first word: `CaseOpened` is `case.opened`. Bodies
+are msgspec structs (docs/adr/0006): the router decodes and encodes thousands a second. A field
+added here must have a default, so that an older event still reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+
+Channel = Literal[
+    "email", "whatsapp", "phone", "sms", "messenger", "instagram", "x", "teams",
+    "portal", "webchat", "counter", "internal",
+]  # fmt: skip
+Kind = Literal[
+    "message", "reaction", "edit", "revoke", "call_missed", "voicemail", "call_ended",
+    "callback_requested", "form_abandoned", "visit", "bounce", "auto_reply", "unsupported",
+]  # fmt: skip
+Scheme = Literal[
+    "email", "e164", "bsuid", "psid", "igsid", "x", "teams", "customer_no", "employee_no", "chat",
+]  # fmt: skip
+Authentication = Literal["proven", "asserted"]
+Priority = Literal["low", "normal", "high", "urgent"]
+CaseState = Literal["open", "waiting_customer", "waiting_internal", "closed"]
+Metric = Literal["first_response", "next_response", "resolution", "update"]
+DeadlineState = Literal["running", "paused", "met", "breached", "superseded"]
+DeliveryState = Literal["accepted", "sent", "delivered", "read", "failed", "unknown"]
+
+# A later state never gives way to an earlier one; `failed` is final from any state but `read`.
+RANK: Final[dict[str, int]] = {
+    "pending": 0, "accepted": 1, "unknown": 1, "sent": 2, "delivered": 3, "failed": 4, "read": 5,
+}  # fmt: skip
+
+
+def type_name(class_name: str) -> str:
+    """`DeliveryStatusReceived` → `delivery.status_received`."""
+    first, *rest = re.findall(r"[A-Z][a-z0-9]*", class_name)
+    return f"{first.lower()}.{'_'.join(word.lower() for word in rest)}"
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of an event, without a type of its own."""
+
+
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=type_name
+):
+    """The body of something that happened."""
+
+
+# --- parts -----------------------------------------------------------------------------------
+
+
+class Identity(Value):
+    """One address of a person: `value` is normalised by its channel (e164 with `+`, mail lower)."""
+
+    scheme: Scheme
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.value}"
+
+
+class Sender(Value):
+    """Who sent a message. The first identity is where a reply goes.
+
+    authentication  `proven` by the platform, or `asserted` by whoever typed it (DESIGN 1)
+    customer_ref    the integrator's own customer number
+    """
+
+    identities: tuple[Identity, ...]
+    authentication: Authentication
+    name: str = ""
+    customer_ref: str = ""
+
+
+class Blob(Value):
+    """Bytes in the blob store. `size` in bytes, `sha256` in hex."""
+
+    ref: str
+    size: int
+    sha256: str
+
+
+class Attachment(Value):
+    """A file. Either already ours (`blob`), or still with the provider (`url` or `media_id`)."""
+
+    name: str
+    content_type: str
+    size: int | None = None
+    blob: Blob | None = None
+    url: str = ""
+    media_id: str = ""
+    content_id: str = ""
+    inline: bool = False
+    sha256: str = ""
+
+
+class Thread(Value):
+    """How a message hangs together with others on its own channel.
+
+    message_id  its own id there (a mail's Message-ID with its angle brackets, a wamid)
+    references  ids it answers, nearest first
+    token       our own signed reply token, verified by the channel
+    target      for edit, revoke and reaction: the id of the message it is about
+    """
+
+    message_id: str = ""
+    references: tuple[str, ...] = ()
+    token: str = ""
+    target: str = ""
+
+
+class Call(Value):
+    """The outcome of one telephone call; `duration` in seconds."""
+
+    outcome: Literal["answered", "missed", "voicemail"]
+    duration: int = 0
+    direction: Literal["in", "out"] = "in"
+
+
+class Target(Value):
+    """Where a notification goes: one of the policy's `notify` entries."""
+
+    kind: str
+    address: str
+    name: str = ""
+
+
+# --- messages.received -----------------------------------------------------------------------
+
+
+class MessageReceived(Event):
+    """One inbound contact, parsed; or, with `echo`, a reply typed in the provider's own app.
+
+    text                   all of it, readable; `reply_text` is the same without quoted history
+    occurred_at            the provider's signed time, never later than `received_at`
+    reply_window_closes_at until when the channel lets us answer freely
+    raw                    the provider's own item (small JSON), or in `raw_blob` its raw bytes
+    text_blob, html_blob   bodies over 256 kB (text then holds the first 10,000 characters); HTML
+    """
+
+    id: UUID
+    account: str
+    channel: Channel
+    kind: Kind
+    provider_event_id: str
+    sender: Sender
+    occurred_at: datetime
+    received_at: datetime
+    recipient: str = ""
+    subject: str = ""
+    text: str = ""
+    reply_text: str = ""
+    language: str = ""
+    thread: Thread = Thread()
+    attachments: tuple[Attachment, ...] = ()
+    automatic: bool = False
+    echo: bool = False
+    shared_sender: bool = False
+    reply_window_closes_at: datetime | None = None
+    product: str = ""
+    priority: Priority | Literal[""] = ""
+    draft: dict[str, Any] | None = None
+    attributes: dict[str, Any] = msgspec.field(default_factory=dict)
+    call: Call | None = None
+    text_blob: Blob | None = None
+    html_blob: Blob | None = None
+    raw: Any = None
+    raw_blob: Blob | None = None
+
+
+class HeartbeatSent(Event):
+    """Written by the router to each partition every 5 s, so that idle partitions advance."""
+
+    partition: int
+    sent_at: datetime
+
+
+# --- deliveries.reported ---------------------------------------------------------------------
+
+
+class DeliveryStatusReceived(Event):
+    """A provider's word on a message we sent. `correlation` is our own id where it echoes one."""
+
+    id: UUID
+    account: str
+    provider_id: str
+    status: DeliveryState
+    at: datetime
+    correlation: str = ""
+    code: str = ""
+    reason: str = ""
+
+
+class DeliveryReported(Event):
+    """The notifier's word on one delivery. `dropped` means it was stale and never left."""
+
+    delivery_id: UUID
+    case_id: UUID
+    effect: str
+    status: Literal["sent", "failed", "unknown", "dropped"]
+    at: datetime
+    message_id: UUID | None = None
+    account: str = ""
+    provider_id: str = ""
+    code: str = ""
+    reason: str = ""
+
+
+# --- cases.changed ---------------------------------------------------------------------------
+
+
+class CaseOpened(Event):
+    customer_id: UUID
+    account: str
+    channel: Channel
+    subject: str
+    team: str
+    product: str
+    priority: Priority
+    rule: str
+    policy_version: int
+    tags: tuple[str, ...] = ()
+    parent_id: UUID | None = None
+
+
+class MessageAdded(Event):
+    """An inbound message joined the case. `joined` says why: thread, customer, product, code …
+
+    unanswered   it waits for an answer (a reaction, an auto-reply or a read receipt does not)
+    reply_to     where an answer to it goes
+    answer_by    the reply window's end less the policy's margin
+    """
+
+    message_id: UUID
+    account: str
+    channel: Channel
+    kind: Kind
+    occurred_at: datetime
+    received_at: datetime
+    authentication: Authentication
+    joined: str
+    unanswered: bool
+    preview: str = ""
+    subject: str = ""
+    reply_to: Identity | None = None
+    references: tuple[str, ...] = ()
+    reply_window_closes_at: datetime | None = None
+    answer_by: datetime | None = None
+    marked: str = ""
+
+
+class CaseAssigned(Event):
+    """Another team or agent has the case. `automatic` moves do not count as ping-pong."""
+
+    team: str
+    reason: str
+    agent: str = ""
+    automatic: bool = False
+
+
+class CasePriorityChanged(Event):
+    priority: Priority
+    reason: str
+
+
+class CaseClaimed(Event):
+    agent: str
+    until: datetime
+
+
+class CaseReleased(Event):
+    agent: str
+    reason: str
+
+
+class DeadlineStarted(Event):
+    """A clock began. `number` names it within its case; `words` is the arithmetic, readable.
+
+    late  it was already due when its message reached us
+    """
+
+    number: int
+    metric: Metric
+    started_at: datetime
+    due_at: datetime
+    rule: str
+    policy_version: int
+    warn_at: tuple[datetime, ...] = ()
+    calendar: str = ""
+    words: str = ""
+    late: bool = False
+
+
+class DeadlineSuperseded(Event):
+    number: int
+    reason: str
+
+
+class DeadlineMet(Event):
+    number: int
+    metric: Metric
+
+
+class DeadlinePaused(Event):
+    number: int
+
+
+class DeadlineResumed(Event):
+    number: int
+    due_at: datetime
+    warn_at: tuple[datetime, ...] = ()
+
+
+class DeadlineWarned(Event):
+    """One reminder step. `step` counts from 1; a delivery of it is stale after `expires_at`."""
+
+    number: int
+    metric: Metric
+    step: int
+    due_at: datetime
+    expires_at: datetime
+    notify: tuple[Target, ...] = ()
+
+
+class DeadlineAtRisk(Event):
+    """Due, but perhaps answered in what we have not handled yet: `pipeline_lag`, `delivery_lag`."""
+
+    number: int
+    reason: str
+
+
+class DeadlineBreached(Event):
+    number: int
+    metric: Metric
+    due_at: datetime
+    arrived_late: bool = False
+    notify: tuple[Target, ...] = ()
+
+
+class ReplyRequested(Event):
+    """An agent's (or our own) message to the customer, for the notifier to send.
+
+    answers    the case version whose messages it answers; 0 for what answers nothing
+    human      typed by a person: only then it stops a clock
+    secret     `text` holds a code: the notifier forgets it once sent
+    """
+
+    message_id: UUID
+    account: str
+    channel: Channel
+    recipient: Identity
+    text: str
+    answers: int
+    human: bool
+    author: str
+    subject: str = ""
+    references: tuple[str, ...] = ()
+    template: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    reply_window_closes_at: datetime | None = None
+    secret: bool = False
+
+
+class ReplySent(Event):
+    """It reached the provider: what it answers is answered, if a person wrote it."""
+
+    message_id: UUID
+    provider_id: str = ""
+
+
+class ReplyFailed(Event):
+    message_id: UUID
+    code: str
+    reason: str
+
+
+class ReplyDoubtful(Event):
+    """Nobody knows whether it was delivered; a person must look before it is sent again."""
+
+    message_id: UUID
+    reason: str
+
+
+class ReplyRecorded(Event):
+    """An answer given outside Regie: a call's outcome, or a reply typed in the provider's app."""
+
+    message_id: UUID
+    channel: Channel
+    author: str
+    occurred_at: datetime
+    answers: int
+    outcome: Literal["", "reached", "no_answer", "voicemail"] = ""
+    text: str = ""
+
+
+class DeliveryStatusChanged(Event):
+    message_id: UUID
+    status: DeliveryState
+    code: str = ""
+    reason: str = ""
+
+
+class NoteAdded(Event):
+    note_id: UUID
+    author: str
+    text: str
+
+
+class CaseClosed(Event):
+    author: str
+    reason: str = ""
+
+
+class CaseReopened(Event):
+    reason: str
+
+
+class HandoffOffered(Event):
+    """A channel switch or a team transfer on offer; the old side keeps the case until accepted."""
+
+    handoff_id: UUID
+    reason: str
+    author: str
+    expires_at: datetime
+    from_team: str
+    from_channel: Channel
+    to_team: str = ""
+    to_channel: Channel | Literal[""] = ""
+    address: str = ""
+    consent: dict[str, Any] | None = None
+    code_expires_at: datetime | None = None
+    results: tuple[str, ...] = ()
+    notify: tuple[Target, ...] = ()
+
+
+class HandoffAccepted(Event):
+    handoff_id: UUID
+    by: str
+    how: str = ""
+
+
+class HandoffDeclined(Event):
+    handoff_id: UUID
+    by: str
+    reason: str = ""
+
+
+class HandoffExpired(Event):
+    handoff_id: UUID
+
+
+CaseEvent = (
+    CaseOpened | MessageAdded | CaseAssigned | CasePriorityChanged | CaseClaimed | CaseReleased
+    | DeadlineStarted | DeadlineSuperseded | DeadlineMet | DeadlinePaused | DeadlineResumed
+    | DeadlineWarned | DeadlineAtRisk | DeadlineBreached
+    | ReplyRequested | ReplySent | ReplyFailed | ReplyDoubtful | ReplyRecorded
+    | DeliveryStatusChanged | NoteAdded | CaseClosed | CaseReopened
+    | HandoffOffered | HandoffAccepted | HandoffDeclined | HandoffExpired
+)  # fmt: skip
+
+# These say something about the case without changing what an agent would act on: they do not
+# count in its version (DESIGN 6).
+UNVERSIONED: Final = (DeliveryStatusChanged, DeadlineWarned, DeadlineAtRisk)
+
+
+class CaseChanged(Event):
+    """One event of one case, with its place in the case's history.
+
+    seq      counts all events of the case, from 1
+    version  counts those that matter to someone acting on it: the ETag
+    actor    an agent's name, `customer`, `clock` or `regie`
+    """
+
+    case_id: UUID
+    seq: int
+    version: int
+    at: datetime
+    actor: str
+    customer_id: UUID
+    team: str
+    channel: Channel
+    event: CaseEvent
+
+
+Body = MessageReceived | HeartbeatSent | DeliveryStatusReceived | DeliveryReported | CaseChanged
+
+dotted: Callable[[type[Event]], str] = lambda kind: type_name(kind.__name__)  # noqa: E731

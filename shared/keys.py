@@ -1,0 +1,25 @@
+"""The keys of the topics: they decide the partition, and with it what stays in order.
+
+Hashes, because a key is shown by every Kafka tool and an identity is somebody's address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from shared.events import MessageReceived
+
+
+def _key(*parts: str) -> bytes:
+    return hashlib.sha256("\x1f".join(parts).encode()).digest()[:16]
+
+
+def message_key(message: MessageReceived) -> bytes:
+    """All messages of one sender follow each other; one without a sender goes its own way."""
+    identities = message.sender.identities
+    return _key(str(identities[0]) if identities else str(message.id))
+
+
+def delivery_key(account: str, provider_id: str) -> bytes:
+    """All that is reported of one delivery follows each other."""
+    return _key(account, provider_id)

@@ -1,0 +1,118 @@
+"""The gauges that are true at the moment of a scrape: lag, outbox, deadlines, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from prometheus_client import Gauge, generate_latest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared import outbox
+from shared.database import transaction
+from shared.errors import Unavailable
+from shared.ops import queries
+from shared.ops.board import Board, View
+from shared.ops.lag import rates
+from shared.runtime import Runtime
+from shared.telemetry import METRICS, describe
+
+_FRESH: Final = timedelta(seconds=5)
+_COUNT_EVERY: Final = timedelta(seconds=60)  # counting all open deadlines is a scan
+
+log = structlog.get_logger("ops")
+
+
+def _gauge(name: str, words: str, *labels: str) -> Gauge:
+    return Gauge(f"regie_{name}", words, labels, registry=METRICS)
+
+
+_PLACE: Final = ("group", "topic", "partition")
+LAG: Final = _gauge("consumer_lag_messages", "Records that wait for a group.", *_PLACE)
+LAG_SECONDS: Final = _gauge("consumer_lag_seconds", "Age of the oldest one.", *_PLACE)
+ETA: Final = _gauge("consumer_drain_eta_seconds", "Until none waits, at this pace.", *_PLACE)
+OUTBOX: Final = _gauge("outbox_pending", "Events that wait to be published.")
+OUTBOX_AGE: Final = _gauge("outbox_oldest_age_seconds", "Age of the oldest one.")
+OPEN: Final = _gauge("deadlines_open", "Running deadlines.", "team", "channel")
+AT_RISK: Final = _gauge("deadlines_at_risk", "Deadlines that lag may make late.", "team", "channel")
+LETTERS: Final = _gauge("dlq_messages", "Dead letters that wait for a person.", "topic")
+HEARTBEAT: Final = _gauge("heartbeat_roundtrip_seconds", "Router to this stage.", "stage")
+HEARTBEAT_AGE: Final = _gauge("heartbeat_age_seconds", "Since the last one came.", "stage")
+UP: Final = _gauge("measured", "Whether the gauges of this scrape are true (1) or old (0).")
+
+
+@dataclass
+class Measures:
+    """Refreshes the gauges, at most every 5 s, and writes all metrics out."""
+
+    runtime: Runtime
+    board: Board
+    _at: datetime | None = None
+    _counted_at: datetime | None = None
+    _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def exposition(self) -> bytes:
+        """Prometheus' text format. While a dependency is away, counters and old gauges."""
+        async with self._busy:
+            now = self.runtime.now()
+            if self._at is None or now - self._at >= _FRESH:
+                self._at = now
+                await self._refresh(now)
+        return generate_latest(METRICS)
+
+    async def _refresh(self, now: datetime) -> None:
+        try:
+            view = await self.board.view(_FRESH)
+            async with transaction(self.runtime.engine) as connection:
+                await self._read(connection, now)
+        except Unavailable as error:
+            log.info("gauges not measured", error=describe(error))
+            UP.set(0)
+        else:
+            _show_lag(view)
+            UP.set(1)
+
+    async def _read(self, connection: AsyncConnection, now: datetime) -> None:
+        pending = await outbox.pending(connection)
+        OUTBOX.set(pending.count)
+        OUTBOX_AGE.set(pending.oldest_age)
+        LETTERS.clear()
+        for topic, count in await queries.waiting_dead_letters(connection):
+            LETTERS.labels(topic).set(count)
+        HEARTBEAT.clear()
+        HEARTBEAT_AGE.clear()
+        for beat in await queries.heartbeats(connection):
+            HEARTBEAT.labels(beat.stage).set(beat.roundtrip)
+            HEARTBEAT_AGE.labels(beat.stage).set(beat.age)
+        if self._counted_at is None or now - self._counted_at >= _COUNT_EVERY:
+            self._counted_at = now
+            await _count_open(connection)
+
+
+async def _count_open(connection: AsyncConnection) -> None:
+    await connection.execute(text("SET LOCAL statement_timeout = '20s'"))
+    counts = await queries.open_deadlines(connection)
+    OPEN.clear()
+    for team, channel, count in counts:
+        OPEN.labels(team, channel).set(count)
+
+
+def _show_lag(view: View) -> None:
+    # Cleared first, so that a series ends with its group or topic.
+    for gauge in (LAG, LAG_SECONDS, ETA, AT_RISK):
+        gauge.clear()
+    for seen in view.seen:
+        now = seen.samples[-1]
+        place = (seen.group, seen.tp.topic, str(seen.tp.partition))
+        if now.lag is not None:
+            LAG.labels(*place).set(now.lag)
+            LAG_SECONDS.labels(*place).set(now.lag_seconds or 0.0)
+        eta = rates(seen.samples).eta
+        if eta is not None:
+            ETA.labels(*place).set(eta)
+    for each in view.at_risk:
+        AT_RISK.labels(each.team, each.channel).set(each.count)

@@ -1,0 +1,59 @@
+"""`/healthz`, `/readyz` and `/metrics`: for machines, not for people."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from shared.errors import Forbidden
+from shared.ops.health import Health
+from shared.ops.metrics import Measures
+from shared.security import identify
+from shared.web import Json
+
+_FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
+
+
+def routes(health: Health, measures: Measures) -> APIRouter:
+    router = APIRouter(tags=["probes"])
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process lives. Restart it when this does not answer."""
+        return {"status": "alive"}
+
+    @router.get("/readyz", responses={503: {"description": "not ready; `reasons` say why"}})
+    async def readyz(service: Annotated[str, Query(max_length=50)] = "") -> Response:
+        """Whether to send work here; `service` asks for one room of the process alone."""
+        reasons = await health.reasons(service)
+        return Json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics(request: Request) -> Response:
+        """Prometheus' text format: open on this machine, for an operator's key elsewhere."""
+        if not _is_local(request):
+            await _operator(request)
+        return Response(await measures.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+async def _operator(request: Request) -> None:
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    who = await identify(request, key.strip() if kind.lower() == "bearer" else None)
+    if not who.may("operator"):
+        raise Forbidden("metrics are for a key of role operator, or for this machine itself")
+
+
+def _is_local(request: Request) -> bool:
+    """Asked from this machine, and not by a proxy on it for someone else."""
+    if request.client is None or any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

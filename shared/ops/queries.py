@@ -1,0 +1,67 @@
+"""What the operator's routes read in the database, across all rooms."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.ops.lag import AtRisk
+
+
+class OpenDeadlines(NamedTuple):
+    team: str
+    channel: str
+    running: int
+
+
+class Heartbeat(NamedTuple):
+    """The slowest partition's last heartbeat at one stage; both in seconds."""
+
+    stage: str
+    roundtrip: float
+    age: float
+
+
+async def deadlines_at_risk(
+    connection: AsyncConnection, until: datetime, *, lagging: bool
+) -> list[AtRisk]:
+    """Running deadlines due by `until`; without lag, those only that the clock itself marked.
+
+    A range of the partial index on due_at, so open deadlines further ahead cost nothing.
+    """
+    rows = await connection.execute(_AT_RISK, {"until": until, "lagging": lagging})
+    return [AtRisk(row.team, row.channel, row.number, row.earliest) for row in rows]
+
+
+async def open_deadlines(connection: AsyncConnection) -> list[OpenDeadlines]:
+    """Counts all running deadlines: seconds of work where there are millions."""
+    return [OpenDeadlines(*row) for row in await connection.execute(_OPEN)]
+
+
+async def waiting_dead_letters(connection: AsyncConnection) -> list[tuple[str, int]]:
+    return [(row[0], row[1]) for row in await connection.execute(_DEAD)]
+
+
+async def heartbeats(connection: AsyncConnection) -> list[Heartbeat]:
+    rows = await connection.execute(_HEARTBEATS)
+    return [Heartbeat(row[0], float(row[1]), float(row[2])) for row in rows]
+
+
+_AT_RISK: Final = text(
+    "SELECT team, channel, count(*) AS number, min(due_at) AS earliest FROM deadlines"
+    " WHERE state = 'running' AND due_at <= :until AND (:lagging OR at_risk <> '')"
+    " GROUP BY team, channel ORDER BY earliest, team, channel"
+)
+_OPEN: Final = text(
+    "SELECT team, channel, count(*) FROM deadlines WHERE state = 'running' GROUP BY team, channel"
+)
+_DEAD: Final = text(
+    "SELECT topic, count(*) FROM dead_letters WHERE state = 'waiting' GROUP BY topic"
+)
+_HEARTBEATS: Final = text(
+    "SELECT stage, max(extract(epoch FROM seen_at - sent_at)),"
+    " max(extract(epoch FROM clock_timestamp() - seen_at)) FROM heartbeats GROUP BY stage"
+)

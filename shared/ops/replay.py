@@ -1,0 +1,104 @@
+"""Replaying a dead letter: once more to its topic, or once more through its account's parser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared import outbox
+from shared.broker import Message
+from shared.channels import Parsed, WebhookRequest
+from shared.database import transaction
+from shared.errors import Conflict, NotFound
+from shared.events import MessageReceived
+from shared.ops import letters
+from shared.ops.letters import Letter
+from shared.parking import ParkedItem, id_of
+from shared.runtime import Runtime
+
+_NOTES: Final = "dlq_"
+
+
+class Reader(Protocol):
+    """A door's second half, handed in by the composition root: shared imports no service."""
+
+    def parse(self, account: str, request: WebhookRequest) -> Parsed:
+        """What the account's parser makes of the request now; its signature was checked then.
+
+        Raises NotFound when the account is gone from the channels file.
+        """
+
+    async def accept(self, parsed: Parsed, account: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Replayer:
+    """`reader` is None in a process without doors: then only records can be replayed."""
+
+    runtime: Runtime
+    reader: Reader | None
+
+    async def replay(self, letter_id: UUID) -> None:
+        """Brings the letter back as a late arrival. Raises NotFound, and Conflict when it was
+        settled before or still cannot be read."""
+        async with transaction(self.runtime.engine) as connection:
+            letter = await letters.find(connection, letter_id, lock=True)
+            _must_wait(letter)
+            parked = letter.parked
+            if parked is None:
+                await outbox.enqueue(connection, [_original(letter)])
+                await letters.settle(connection, letter_id, "replayed", "")
+                return
+        await self._read_again(letter, parked)
+
+    async def discard(self, letter_id: UUID, note: str) -> None:
+        """Keeps the letter, out of the list of those that wait."""
+        async with transaction(self.runtime.engine) as connection:
+            _must_wait(await letters.find(connection, letter_id, lock=True))
+            await letters.settle(connection, letter_id, "discarded", note)
+
+    async def _read_again(self, letter: Letter, parked: ParkedItem) -> None:
+        if self.reader is None:
+            raise Conflict("this process has no doors: replay it where `ingest` runs")
+        body = await self.runtime.blobs.get(parked.body.ref)
+        if body is None:
+            raise NotFound("its bytes are gone from the blob store: discard it")
+        parsed = self.reader.parse(parked.account, parked.request(body))
+        for item in parsed.parked:
+            if str(id_of(item, parked.account)) == _id(letter):
+                raise Conflict(f"it still cannot be read: {item.reason}", name="still-unreadable")
+        # What else the body holds was taken, or is listed, already.
+        async with transaction(self.runtime.engine) as connection:
+            fresh = await _unrouted(connection, parsed)
+        await self.reader.accept(replace(parsed, messages=fresh, parked=()), parked.account)
+        async with transaction(self.runtime.engine) as connection:
+            await letters.settle(connection, letter.id, "replayed", "")
+
+
+async def _unrouted(connection: AsyncConnection, parsed: Parsed) -> tuple[MessageReceived, ...]:
+    ids = [message.id for message in parsed.messages]
+    rows = await connection.execute(_ROUTED, {"ids": ids})
+    known = {row[0] for row in rows}
+    return tuple(message for message in parsed.messages if message.id not in known)
+
+
+def _must_wait(letter: Letter) -> None:
+    if letter.state != "waiting":
+        raise Conflict(f"this dead letter was {letter.state} before", state=letter.state)
+
+
+def _original(letter: Letter) -> Message:
+    """The record as it stood in its own topic, without what was noted on it there."""
+    headers = tuple(pair for pair in letter.headers if not pair[0].startswith(_NOTES))
+    return Message(letter.topic.removesuffix(".dlq"), letter.key, letter.value, headers)
+
+
+def _id(letter: Letter) -> str:
+    return next((value.decode() for name, value in letter.headers if name == "ce_id"), "")
+
+
+_ROUTED: Final = text("SELECT id FROM messages WHERE id = ANY (:ids)")

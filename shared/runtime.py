@@ -1,0 +1,71 @@
+"""What a running process is made of: its parts (Runtime), its services, and their tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.accounts import Accounts
+from shared.blobs import FolderBlobs
+from shared.broker import Broker, Record
+from shared.cloudevents import decode
+from shared.settings import Settings
+
+# What it is given is what the subscription's `decode` makes of each record: `Received`, mostly.
+Handler = Callable[[AsyncConnection, Sequence[Any]], Awaitable[None]]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The parts every service shares; made once, by the composition root.
+
+    now      the clock; tests hand in their own
+    written  set after a commit that may have filled the outbox, so that the relay looks at once
+    """
+
+    settings: Settings
+    engine: AsyncEngine
+    broker: Broker
+    blobs: FolderBlobs
+    accounts: Accounts
+    now: Callable[[], datetime] = utc_now
+    written: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A group's work: `handle` gets a batch and a transaction in which the positions already
+    moved; what it does there is committed with them, or not at all.
+
+    decode  what `handle` gets of each record; raises Unreadable, which makes it a dead letter
+    """
+
+    group: str
+    topics: Sequence[str]
+    handle: Handler
+    batch: int = 500
+    decode: Callable[[Record], Any] = decode
+
+
+@dataclass(frozen=True)
+class Service:
+    """One room of the process: what it serves, what it consumes, what it keeps running.
+
+    start  awaited before its consumers and tasks begin; may wait for a dependency
+    """
+
+    name: str
+    routers: Sequence[APIRouter] = ()
+    subscriptions: Sequence[Subscription] = ()
+    tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    start: Callable[[], Awaitable[None]] | None = None

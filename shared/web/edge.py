@@ -1,0 +1,136 @@
+"""What happens around every request: its id, its size, its security headers, its log line.
+
+Plain ASGI, as it is on the path of each webhook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.ids import new_id
+from shared.telemetry import REQUEST_SECONDS, trace
+from shared.web.bodies import too_large
+from shared.web.problems import broken, starting
+
+MEGABYTE: Final = 1024 * 1024
+POSTED: Final = 36 * MEGABYTE  # 25 MB of attachments in base64, and the text around them
+
+_TRACEPARENT: Final = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
+_PRIVATE: Final = (
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+_ALWAYS: Final = ("/healthz", "/readyz", "/metrics", "/ops/")
+_UNLOGGED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+log = structlog.get_logger("http")
+
+
+class Edge:
+    """The outermost layer of the app. An exception nobody foresaw ends here, as a 500 problem."""
+
+    def __init__(self, app: ASGIApp, ready: asyncio.Event | None = None) -> None:
+        self.app = app
+        self.ready = ready
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        await _Exchange(scope, receive, send).run(self.app if self._open(scope) else starting())
+
+    def _open(self, scope: Scope) -> bool:
+        return self.ready is None or self.ready.is_set() or scope["path"].startswith(_ALWAYS)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.status = 0
+        self.read = 0
+        self.limit = _limit(scope["path"])
+        self.request_id = _request_id(Headers(scope=scope))
+
+    async def run(self, app: ASGIApp) -> None:
+        started = time.perf_counter()
+        token = trace.set(f"00-{self.request_id}-{self.request_id[16:]}-01")
+        with structlog.contextvars.bound_contextvars(request_id=self.request_id):
+            try:
+                await app(self.scope, self._receive, self._send)
+            except Exception as error:
+                await self._fail(error)
+            finally:
+                trace.reset(token)
+                self._note(time.perf_counter() - started)
+
+    async def _receive(self) -> Message:
+        message = await self.receive()
+        if self.limit and message["type"] == "http.request":
+            self.read += len(message.get("body", b""))
+            if self.read > self.limit:
+                # As an HTTPException, because FastAPI turns any other into a 400.
+                refusal = too_large(self.limit)
+                raise HTTPException(refusal.status, refusal.detail, refusal.headers)
+        return message
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.request_id
+            for name, value in _PRIVATE:
+                headers.setdefault(name, value)
+        await self.send(message)
+
+    async def _fail(self, error: Exception) -> None:
+        log.error("request failed", path=_route(self.scope), exc_info=error)
+        if not self.status:
+            await broken(self.request_id)(self.scope, self.receive, self._send)
+
+    def _note(self, seconds: float) -> None:
+        route = _route(self.scope)
+        method = self.scope["method"] if self.status != 405 else "other"
+        REQUEST_SECONDS.labels(method, route, self.status).observe(seconds)
+        if route not in _UNLOGGED:
+            # The route, not the path: a path may hold a resume code, a query an address.
+            log.info(
+                "request",
+                method=method,
+                route=route,
+                status=self.status,
+                ms=round(seconds * 1000, 1),
+            )
+
+
+def _limit(path: str) -> int:
+    """Bytes of body; 0 where the route counts for itself while it streams."""
+    if path.startswith("/webhooks/") or path == "/v1/messages":
+        return 0
+    return POSTED if path.endswith("/replies") else MEGABYTE
+
+
+def _request_id(headers: Headers) -> str:
+    """32 hex digits, the trace id at once: the caller's own where it sends a traceparent."""
+    found = _TRACEPARENT.match(headers.get("traceparent", ""))
+    return found[1] if found else new_id().hex
+
+
+def _route(scope: Scope) -> str:
+    """The route's template, so that neither a log nor a metric collects ids."""
+    route = scope.get("route")
+    return str(getattr(route, "path", "")) or "unknown"

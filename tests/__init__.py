@@ -1,0 +1,1 @@
+"""Regie's tests: real servers, fakes instead of mocks, and no sleeping."""

@@ -1,0 +1,1 @@
+"""`regie serve` as a process, spoken to from outside."""

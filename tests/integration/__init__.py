@@ -1,0 +1,1 @@
+"""Our code against a real PostgreSQL and a real Kafka."""

@@ -1,0 +1,1 @@
+"""Seeded runs with a virtual clock and injected faults: one seed, one run."""

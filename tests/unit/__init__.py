@@ -1,0 +1,1 @@
+"""One function or class each; no server, no network."""
