@@ -52,12 +52,10 @@ def encode(
 
 def decode(record: Record) -> Received:
     """Raises Unreadable, naming the field, when the value is not an event of ours."""
-    for name, value in record.headers:
-        if name == "ce_id":
-            break
-    else:
+    id = next((value for name, value in record.headers if name == "ce_id"), None)
+    if id is None:
         raise Unreadable("the record has no ce_id header: it was not written by Regie")
     try:
-        return Received(value.decode(), _DECODER.decode(record.value), record)
+        return Received(id.decode(), _DECODER.decode(record.value), record)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Unreadable(f"the value is not an event of ours: {error}") from error

@@ -74,7 +74,8 @@ def is_away(error: BaseException) -> bool:
     """Whether the server, not the statement, is the cause."""
     if isinstance(error, ValueError):  # asyncpg's own DataError: a parameter it cannot encode
         return False
-    if isinstance(error, DatabaseUnavailable | OSError | TimeoutError | asyncpg.InterfaceError):
+    away = DatabaseUnavailable | OSError | TimeoutError
+    if isinstance(error, away | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
@@ -116,7 +117,8 @@ async def upsert(
     if not rows:
         return
     raw = await driver(connection)
-    await raw.execute(_upsert_sql(table, tuple(columns.items()), tuple(key)), *zip(*rows, strict=True))
+    statement = _upsert_sql(table, tuple(columns.items()), tuple(key))
+    await raw.execute(statement, *zip(*rows, strict=True))
 
 
 @cache
@@ -125,7 +127,7 @@ def _upsert_sql(table: str, columns: tuple[tuple[str, str], ...], key: tuple[str
     arrays = ", ".join(f"${i}::{kind}[]" for i, (_, kind) in enumerate(columns, 1))
     changes = ", ".join(f"{name} = excluded.{name}" for name, _ in columns if name not in key)
     return (
-        f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) "
+        f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) "  # noqa: S608 - our own names
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
     )
 

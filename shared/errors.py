@@ -137,7 +137,7 @@ class Stuck(RegieError):
 class SendError(RegieError):
     """A provider or target did not take a message.
 
-    code         short and stable: window_closed token throttled rejected invalid_recipient timeout …
+    code         short and stable: window_closed token throttled rejected …
     again        the same message may be sent again (nothing was delivered)
     doubtful     it may have been delivered: never sent again blindly
     retry_after  seconds the provider asked us to wait

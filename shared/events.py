@@ -258,6 +258,13 @@ class MessageAdded(Event):
     marked: str = ""
 
 
+class MessageSettled(Event):
+    """A message waits no more, and nobody had to answer it: its call turned out answered."""
+
+    message_id: UUID
+    reason: str
+
+
 class CaseAssigned(Event):
     """Another team or agent has the case. `automatic` moves do not count as ping-pong."""
 
@@ -459,7 +466,8 @@ class HandoffExpired(Event):
 
 
 CaseEvent = (
-    CaseOpened | MessageAdded | CaseAssigned | CasePriorityChanged | CaseClaimed | CaseReleased
+    CaseOpened | MessageAdded | MessageSettled
+    | CaseAssigned | CasePriorityChanged | CaseClaimed | CaseReleased
     | DeadlineStarted | DeadlineSuperseded | DeadlineMet | DeadlinePaused | DeadlineResumed
     | DeadlineWarned | DeadlineAtRisk | DeadlineBreached
     | ReplyRequested | ReplySent | ReplyFailed | ReplyDoubtful | ReplyRecorded

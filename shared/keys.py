@@ -15,9 +15,12 @@ def _key(*parts: str) -> bytes:
 
 
 def message_key(message: MessageReceived) -> bytes:
-    """All messages of one sender follow each other; one without a sender goes its own way."""
+    """All messages of one sender follow each other; so does what is told of a withheld call."""
     identities = message.sender.identities
-    return _key(str(identities[0]) if identities else str(message.id))
+    if identities:
+        return _key(str(identities[0]))
+    thread = message.thread
+    return _key(message.account, thread.target or thread.message_id or str(message.id))
 
 
 def delivery_key(account: str, provider_id: str) -> bytes:

@@ -80,6 +80,7 @@ class Relay:
 
     written  set after a commit (`Runtime.written`): saves the wait for the next look, which alone
              would suffice
+    poll     seconds from one look to the next
     """
 
     def __init__(
@@ -88,12 +89,14 @@ class Relay:
         broker: Broker,
         progress: Progress,
         written: asyncio.Event | None = None,
+        poll: float = POLL_SECONDS,
     ) -> None:
         self._engine = engine
         self._broker = broker
         self._progress: GroupProgress = progress.of("outbox")
         self._progress.measure = self._waiting
         self._nudge = written or asyncio.Event()
+        self._poll = poll
         self._slots: set[int] = set()
 
     def wake(self) -> None:
@@ -124,20 +127,20 @@ class Relay:
                 await self._take_slots(session)
                 look_for_slots = clock() + SLOT_SECONDS
             self._nudge.clear()
-            if await self._publish(session) < ROWS:
-                await _either(self._nudge, POLL_SECONDS)
+            if not await self._publish(session):
+                await _either(self._nudge, self._poll)
 
     async def _take_slots(self, session: Session) -> None:
         free = [slot for slot in range(SLOTS) if slot not in self._slots]
         if free:
             self._slots.update(row[0] for row in await session.fetch(_TAKE, free, _LOCKS))
 
-    async def _publish(self, session: Session) -> int:
-        """One round: read, publish, delete. How many rows it read; ROWS also asks to go on."""
+    async def _publish(self, session: Session) -> bool:
+        """One round: read, publish, delete. Whether there was anything to do and it was done."""
         rows = await session.fetch(_READ, sorted(self._slots), ROWS) if self._slots else []
         if not rows:
             self._progress.runs()
-            return 0
+            return False
         messages = [
             Message(topic, key, value, unpack(headers), partition)
             for _, topic, partition, key, value, headers in rows
@@ -146,11 +149,11 @@ class Relay:
             await self._broker.publish(messages)
         except BrokerUnavailable as error:
             self._progress.waits(str(error))
-            return 0
+            return False
         await session.execute(_DELETE, [row[0] for row in rows])
         self._progress.runs()
         self._progress.moved()
-        return len(rows)
+        return True
 
     async def _waiting(self) -> int:
         """How many rows wait in slots of ours. Raises when the database or the log is away."""

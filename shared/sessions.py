@@ -15,8 +15,14 @@ from sqlalchemy import URL, make_url
 
 Session: TypeAlias = "asyncpg.Connection[Any]"
 
-# What a lost session, a lost server or an unreachable one may raise.
-AWAY: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# What a lost session, a lost server or an unreachable one may raise; the last one, when a session
+# is ended from outside while asyncpg's pool is putting it back.
+AWAY: Final = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 # Words of the SQLAlchemy dialect that asyncpg itself does not know.
 _DIALECT_ONLY: Final = (

@@ -10,6 +10,7 @@ text, and so is every key. A file is checked whole: all its problems are reporte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -23,7 +24,10 @@ from shared.errors import Misconfigured
 
 Path = tuple[str | int, ...]
 
+_MOST_CHARACTERS: Final = 1_000_000
 _MOST_VALUES: Final = 100_000  # aliases of aliases can say more than memory holds
+_DEEPEST: Final = 100  # a parser needs minutes for thousands of opening brackets
+_TOO_DEEP: Final = "this is nested too deeply to read"
 _TAG: Final = "tag:yaml.org,2002:"
 
 
@@ -91,6 +95,8 @@ class Document:
 def read(text: str, file: str) -> Document:
     """Raises FileError when the text is no YAML at all; lesser problems go into the document."""
     reader = _Reader(file)
+    if refusal := _too_much(text):
+        raise FileError([Problem(file, 0, "", refusal)])
     try:
         root = YAML(typ="safe", pure=True).compose(text)
         data = None if root is None else reader.value(root, ())
@@ -102,11 +108,23 @@ def read(text: str, file: str) -> Document:
         first_line = str(error).strip().partition("\n")[0]
         raise FileError([Problem(file, 0, "", f"this is no YAML: {first_line}")]) from error
     except RecursionError:
-        raise FileError([Problem(file, 0, "", "this is nested too deeply to read")]) from None
+        raise FileError([Problem(file, 0, "", _TOO_DEEP)]) from None
     if not isinstance(data, dict):
         message = "this file is empty" if data is None else "the file must hold `key: value` pairs"
         raise FileError([Problem(file, 1, "", message)])
     return Document(file, data, reader.lines, reader.problems)
+
+
+def _too_much(text: str) -> str:
+    """Why a text is not even looked at; empty for one that can be. Brackets in text count too."""
+    if len(text) > _MOST_CHARACTERS:
+        return f"this is longer than {_MOST_CHARACTERS} characters"
+    depth = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth = max(depth + (1 if bracket in "[{" else -1), 0)
+        if depth > _DEEPEST:
+            return _TOO_DEEP
+    return ""
 
 
 def field_name(path: Path) -> str:

@@ -40,7 +40,9 @@ def sender(
     )
 
 
-def message(text: str = "Where is my parcel?", at: datetime = NOON, **given: Any) -> MessageReceived:
+def message(
+    text: str = "Where is my parcel?", at: datetime = NOON, **given: Any
+) -> MessageReceived:
     """A WhatsApp message, proven, received as it occurred."""
     reference = given.pop("reference", uuid4().hex)
     values: dict[str, Any] = {
@@ -95,7 +97,9 @@ class Story:
         self.history.extend(self.decided.changes)
         return happened
 
-    def hear(self, received: MessageReceived, now: datetime | None = None, **more: Any) -> list[Any]:
+    def hear(
+        self, received: MessageReceived, now: datetime | None = None, **more: Any
+    ) -> list[Any]:
         """The customer's message, handled as it arrives unless `now` says later."""
         command = TakeMessage(
             case_id=self.id, message=received, customer=self.customer, joined="customer", **more

@@ -106,6 +106,6 @@ async def make_room(url: str, folder: Path) -> Room:
         accounts=example_accounts(),
         now=clock,
     )
-    policies = Policies(engine)
+    policies = Policies(engine, runtime.accounts.channels())
     await policies.load(str(EXAMPLE))
     return Room(runtime, Handlers(runtime, policies), clock)

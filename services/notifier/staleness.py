@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -10,27 +11,36 @@ from services.notifier.models import Delivery
 _ANSWERED: Final = ("first_response", "next_response")
 
 
-def stale(delivery: Delivery, now: datetime) -> str:
-    """Why it must not be sent; empty when it may. A reply is stale by time alone: whoever closes
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """`code` is expired, answered, closed or gone; `reason` says it in words."""
+
+    code: str
+    reason: str
+
+
+def staleness(delivery: Delivery, now: datetime) -> Stale | None:
+    """Why it must not be sent; None when it may. A reply is stale by time alone: whoever closes
     a case after answering still wants the answer sent."""
-    if delivery.head is None:
-        return "the case is gone"
+    head = delivery.head
+    if head is None:
+        return Stale("gone", "the case is gone")
     if delivery.expires_at <= now:
-        return _too_late(delivery)
-    if delivery.is_reply or delivery.head.version == delivery.version:
-        return ""
-    if delivery.head.state == "closed":
-        return "the case is closed"
-    answered_at = delivery.head.answered_at
-    if _asks_for_an_answer(delivery) and answered_at is not None and answered_at >= delivery.at:
-        return "the case has been answered"
-    return ""
+        return _expired(delivery)
+    if delivery.is_reply or head.version == delivery.version:
+        return None
+    if head.state == "closed":
+        return Stale("closed", "the case was closed")
+    if _asks_for_an_answer(delivery) and head.answered_at and head.answered_at >= delivery.at:
+        return Stale("answered", "the case was answered")
+    return None
 
 
-def _too_late(delivery: Delivery) -> str:
+def _expired(delivery: Delivery) -> Stale:
     if delivery.is_reply:
-        return "it could not be sent in time: a reply is tried for 24 hours, within its window"
-    return "its time has passed"
+        words = "it could not be sent within 24 hours and the channel's reply window"
+        return Stale("expired", words)
+    return Stale("expired", "its time had passed before it could be sent")
 
 
 def _asks_for_an_answer(delivery: Delivery) -> bool:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from services.router import queries, redeeming
 from services.router.case import Case
-from services.router.commands import TakeMessage
+from services.router.commands import SettleMessage, TakeMessage
 from services.router.desk import Desk
 from services.router.joining import Joined, join
 from services.router.models import MessageRow
@@ -178,6 +178,8 @@ class Arrivals:
         """A call tells its outcome in several requests: the better one stands, in place."""
         if not calls.better(known.kind, message.kind):  # type: ignore[arg-type]
             return
+        if message.kind == "call_ended":
+            self.desk.decide(known.case_id, SettleMessage(known.id, "the call was answered"))
         ref = (message.account, message.thread.message_id)
         self._known[ref] = Known(
             known.id, known.case_id, known.customer_id, message.kind, known.state, "in"
@@ -197,24 +199,33 @@ class Arrivals:
         for id, message in self._updates.items():
             if id in places:
                 row = self.desk.messages[places[id]]
-                self.desk.messages[places[id]] = row._replace(text=_new_text(message))
+                self.desk.messages[places[id]] = row._replace(text=_new_text(message, row.text))
             else:
                 later[id] = message
         if later:
             await (await driver(self.desk.connection)).execute(
-                "UPDATE messages SET text = new.text, kind = CASE WHEN new.kind = '' "
-                "THEN messages.kind ELSE new.kind END, data = messages.data || new.data "
-                "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) "
-                "AS new (id, text, kind, data) WHERE messages.id = new.id",
+                "UPDATE messages SET text = CASE WHEN new.more "
+                "THEN messages.text || E'\\n' ELSE '' END || new.text, "
+                "kind = CASE WHEN new.kind = '' THEN messages.kind ELSE new.kind END, data = messages.data || new.data "
+                "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bool[]) "
+                "AS new (id, text, kind, data, more) WHERE messages.id = new.id",
                 list(later),
                 [_new_text(m) for m in later.values()],
                 ["" if m.kind in _REPLACING else m.kind for m in later.values()],
                 [_data(m) if m.call else '{"edited": true}' for m in later.values()],
+                [_adds(m) for m in later.values()],
             )
 
 
-def _new_text(message: MessageReceived) -> str:
-    return "" if message.kind == "revoke" else message.text
+def _new_text(message: MessageReceived, old: str = "") -> str:
+    if message.kind == "revoke":
+        return ""
+    return f"{old}\n{message.text}" if _adds(message) else message.text
+
+
+def _adds(message: MessageReceived) -> bool:
+    """A transcript comes after its voicemail and adds to it; any other edit replaces."""
+    return message.channel == "phone" and message.kind == "edit"
 
 
 def _refs(message: MessageReceived) -> Iterable[Ref]:

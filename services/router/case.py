@@ -49,6 +49,7 @@ class Unanswered(Value, frozen=True):
 
     version: int
     at: datetime
+    message_id: UUID | None = None
 
 
 class Pending(Value, frozen=True):
@@ -191,7 +192,10 @@ def _message_added(case: Case, event: ev.MessageAdded, change: CaseChanged) -> C
     if event.preview:
         changes["preview"] = event.preview
     if event.unanswered:
-        waiting = (*case.unanswered, Unanswered(version=change.version, at=event.occurred_at))
+        waiting = (
+            *case.unanswered,
+            Unanswered(version=change.version, at=event.occurred_at, message_id=event.message_id),
+        )
         changes |= {
             "unanswered": _bounded(waiting),
             "state": "open" if case.state == "waiting_customer" else case.state,
@@ -228,6 +232,11 @@ def _bounded(waiting: tuple[Unanswered, ...]) -> tuple[Unanswered, ...]:
     one, two = waiting[middle], waiting[middle + 1]
     merged = Unanswered(version=two.version, at=min(one.at, two.at))
     return (*waiting[:middle], merged, *waiting[middle + 2 :])
+
+
+def _settled(case: Case, event: ev.MessageSettled, change: CaseChanged) -> Case:
+    waiting = tuple(m for m in case.unanswered if m.message_id != event.message_id)
+    return replace(case, unanswered=waiting)
 
 
 def _answer(case: Case, answers: int, at: datetime) -> Case:
@@ -374,6 +383,7 @@ Rule = Callable[[Case, Any, CaseChanged], Case]
 
 _RULES: Final[dict[type[Event], Rule]] = {
     ev.MessageAdded: _message_added,
+    ev.MessageSettled: _settled,
     ev.CaseAssigned: _assigned,
     ev.CasePriorityChanged: lambda case, e, _: replace(case, priority=e.priority),
     ev.CaseClaimed: _claimed,

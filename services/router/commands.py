@@ -44,6 +44,14 @@ class TakeMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class SettleMessage:
+    """A message of the case turns out to need no answer."""
+
+    message_id: UUID
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PassTime:
     """Time passed. `watermark`: everything accepted before it has been handled."""
 
@@ -148,8 +156,8 @@ class ReportDelivery:
 
 
 Command = (
-    TakeMessage | PassTime | Claim | Release | Reply | TakeNote | Close | Reopen | ChangePriority
-    | OfferHandoff | AcceptHandoff | DeclineHandoff | ReportDelivery
+    TakeMessage | SettleMessage | PassTime | Claim | Release | Reply | TakeNote | Close | Reopen
+    | ChangePriority | OfferHandoff | AcceptHandoff | DeclineHandoff | ReportDelivery
 )  # fmt: skip
 
 

@@ -111,6 +111,7 @@ def _change_priority(turn: Turn, command: cmd.ChangePriority) -> None:
 
 _DECIDERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     cmd.TakeMessage: taking.take_message,
+    cmd.SettleMessage: taking.settle_message,
     cmd.PassTime: firing.pass_time,
     cmd.Claim: _claim,
     cmd.Release: _release,

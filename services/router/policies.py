@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.router.policy import Policy, PolicyError
+from services.router.policy_accounts import check_accounts
 from shared.database import transaction
 from shared.errors import Misconfigured, Unavailable
+from shared.events import Channel
 
 _LOG = structlog.get_logger()
 _LOCK: Final = 7_233_011
@@ -36,8 +39,9 @@ service_levels:
 class Policies:
     """Holds the policy in force; every router process follows the newest stored version."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, accounts: Mapping[str, Channel]) -> None:
         self._engine = engine
+        self._accounts = accounts
         self._current: Policy | None = None
 
     @property
@@ -55,7 +59,7 @@ class Policies:
         last loaded; then puts the newest version in force. Raises Misconfigured."""
         source = _read(file) if file else _BUILT_IN
         name = file or "built-in policy"
-        _parse(source, name)
+        self._check(_parse(source, name))
         async with transaction(self._engine) as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
             if await self._differs(connection, source, file):
@@ -82,6 +86,16 @@ class Policies:
                 await self.refresh()
             except Unavailable:
                 continue  # readiness tells of the database; the policy in force stays
+
+    def _check(self, policy: Policy) -> None:
+        """Against the accounts there are. Raises Misconfigured; what is merely useless is logged."""
+        problems = check_accounts(policy, self._accounts)
+        for problem in problems:
+            if problem.warning:
+                _LOG.warning("policy", problem=str(problem))
+        wrong = [problem for problem in problems if not problem.warning]
+        if wrong:
+            raise Misconfigured("\n".join(map(str, wrong)))
 
     async def _differs(self, connection: AsyncConnection, source: str, file: str) -> bool:
         """Against the last one loaded from a file, not the one in force: that may be newer."""

@@ -101,6 +101,7 @@ def _names_given_twice(document: Document, key: str) -> Iterator[Problem]:
         first.setdefault(name, index)
 
 
+_ALWAYS: Final = "true"
 _NO_DEFAULT: Final[Mapping[str, str]] = {
     "routing": "no rule is for everything else: end with one that has no `when`, such as "
     "{name: everything else, team: …}",
@@ -114,14 +115,26 @@ def _wrong_defaults(document: Document, key: str) -> Iterator[Problem]:
 
     Routing must have one. A service level may be promised to some only, which is worth a warning.
     """
-    rules = [rule if isinstance(rule, dict) else {"when": ""} for rule in _list(document, key)]
-    defaults = [index for index, rule in enumerate(rules) if rule.get("when") is None]
-    if rules and not defaults:
-        yield document.problem((key, len(rules) - 1), _NO_DEFAULT[key], warning=key != "routing")
-    for index in range(defaults[0] + 1, len(rules)) if defaults else ():
-        line = document.line((key, defaults[0]))
-        message = f"is never reached: the rule on line {line} has no `when`; put it last"
-        yield document.problem((key, index), message)
+    conditions = [_condition_of(rule) for rule in _list(document, key)]
+    if conditions and _ALWAYS not in conditions:
+        path = (key, len(conditions) - 1)
+        yield document.problem(path, _NO_DEFAULT[key], warning=key != "routing")
+    first: dict[str, int] = {}
+    for index, condition in enumerate(conditions):
+        hides = first.get(_ALWAYS, first.get(condition, index) if condition else index)
+        if hides != index:
+            why = "has no `when`; put it last" if _ALWAYS in first else "has the same condition"
+            message = f"is never reached: the rule on line {document.line((key, hides))} {why}"
+            yield document.problem((key, index), message)
+        first.setdefault(condition, index)
+
+
+def _condition_of(rule: Any) -> str:
+    """The source of a rule's condition on one line; empty for what cannot be read."""
+    if not isinstance(rule, dict):
+        return ""
+    condition = rule.get("when", _ALWAYS)
+    return " ".join(condition.split()) if isinstance(condition, str) else ""
 
 
 def _fallback_loops(document: Document) -> Iterator[Problem]:

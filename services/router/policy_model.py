@@ -290,8 +290,9 @@ class SwitchRow(Section):
         return self
 
     def as_dict(self) -> dict[str, Any]:
-        """In the file's own words, for `permitted` and `allowed_switches`."""
-        return self.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
+        """In the file's own words, without what is empty: for `permitted` in an answer."""
+        row = self.model_dump(mode="json", by_alias=True)
+        return {key: value for key, value in row.items() if value not in (None, {})}
 
 
 class Handoff(Section):

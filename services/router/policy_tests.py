@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -53,8 +53,12 @@ def _differences(policy: Policy, test: PolicyTest) -> Iterator[str]:
     for field, value in came.items():
         expected = getattr(test.expect, field)
         if expected not in (None, value):
-            yield f"{field}: expected {expected}, came {value or 'nothing'}"
+            yield f"{field}: expected {_shown(expected)}, came {_shown(value)}"
     yield from _late_or_early(policy, test.expect, level, start)
+
+
+def _shown(value: str | Sequence[str]) -> str:
+    return (value if isinstance(value, str) else ", ".join(value)) or "nothing"
 
 
 def _late_or_early(

@@ -131,7 +131,8 @@ async def lock_cases(
 async def lock_idle_cases(connection: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, Case]:
     """Those of these cases that nobody else is changing right now."""
     rows = await (await driver(connection)).fetch(
-        "SELECT doc::text AS doc FROM cases WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED", list(ids)
+        "SELECT doc::text AS doc FROM cases WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED",
+        list(ids),
     )
     return {case.id: case for case in map(_case, rows)}
 

@@ -16,7 +16,7 @@ from shared.topics import DELIVERIES_REPORTED, MESSAGES_RECEIVED
 
 def service(runtime: Runtime) -> Service:
     """Consumes both topics, runs the clock, serves the inbox."""
-    policies = Policies(runtime.engine)
+    policies = Policies(runtime.engine, runtime.accounts.channels())
     handlers = Handlers(runtime, policies)
     clock = Clock(handlers)
     return Service(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from services.router import clocks, deadlines
 from services.router.case import Case
-from services.router.commands import CustomerFacts, TakeMessage
+from services.router.commands import CustomerFacts, SettleMessage, TakeMessage
 from services.router.policy import Facts, Policy, Routing, RuleTrial, ServiceLevel
 from services.router.turn import Turn
 from shared import events as ev
@@ -41,6 +41,14 @@ def _level_of(policy: Policy, case: Case, facts: Facts, now: datetime) -> Servic
     """The service level of a message that joins a case: of its team, product and priority."""
     facts = replace(facts, product=case.product, priority=case.priority, tags=case.tags)
     return policy.service_level(facts, case.team, now)
+
+
+def settle_message(turn: Turn, command: SettleMessage) -> None:
+    """Its clock ends with the last message that waited; what else waits keeps it."""
+    before = turn.case
+    turn.record(ev.MessageSettled(message_id=command.message_id, reason=command.reason))
+    if not turn.case.unanswered:
+        clocks.answered(turn, before)
 
 
 def facts_of(message: MessageReceived, customer: CustomerFacts) -> Facts:

@@ -105,19 +105,35 @@ class Writer:
         return calls
 
     async def _attempt(self, calls: list[_Call]) -> None:
+        messages = [placed for call in calls for placed in call.messages]
         try:
             async with answering("PostgreSQL did not take the messages", ROUND_SECONDS, AWAY):
-                await self._commit([placed for call in calls for placed in call.messages])
+                await self._commit_over_restarts(messages)
         except BrokerUnavailable as error:
-            session, self._session = self._session, None
             _settle(calls, error)
-            await close_session(session)
+            await self._drop_session()
         except BaseException:
             self._refuse(calls)
             raise
         else:
             _settle(calls, None)
-            self._written({tp.topic for call in calls for tp, _ in call.messages})
+            self._written({tp.topic for tp, _ in messages})
+
+    async def _commit_over_restarts(self, messages: Sequence[Placed]) -> None:
+        """A session may have died since the last round; that alone is no reason to refuse. Should
+        the first attempt have been committed after all, the repeat is what consumers dedupe."""
+        used_before = self._session is not None
+        try:
+            await self._commit(messages)
+        except AWAY:
+            if not used_before:
+                raise
+            await self._drop_session()
+            await self._commit(messages)
+
+    async def _drop_session(self) -> None:
+        session, self._session = self._session, None
+        await close_session(session)
 
     async def _commit(self, messages: Sequence[Placed]) -> None:
         if self._session is None or self._session.is_closed():

@@ -112,6 +112,9 @@ class FakeMeta:
             for parameter in component["parameters"]:
                 if not (parameter.get("type") == "text" and parameter.get("text")):
                     raise Refusal(400, 131008, "(#131008) Required parameter is missing")
+                if re.search(r"[\n\t]| {5}", parameter["text"]):
+                    details = "Param text cannot have new-line/tab characters or 5 spaces in a row"
+                    raise Refusal(400, 100, "(#100) Invalid parameter", details)
         known = (template["name"], language["code"])
         if self.templates is not None and known not in self.templates:
             raise Refusal(404, 132001, "(#132001) Template name does not exist in the translation")

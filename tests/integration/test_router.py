@@ -79,14 +79,19 @@ async def test_a_user_without_a_number_is_a_customer(room: Room) -> None:
     assert rows == [("bsuid", True), ("e164", True)]
 
 
+CALL = {
+    "account": "desk-phone", "channel": "phone", "kind": "call_missed",
+    "reply_window_closes_at": None,
+}  # fmt: skip
+
+
 async def test_an_asserted_sender_finds_but_adds_and_verifies_nothing(room: Room) -> None:
     await room.hear(message())
     asserted = Sender(
         identities=(*sender().identities, Identity(scheme="email", value="evil@example.net")),
         authentication="asserted",
     )
-    await room.hear(message(account="desk-phone", channel="phone", kind="call_missed",
-                            sender=asserted, reply_window_closes_at=None, at=after(minutes=1)))  # fmt: skip
+    await room.hear(message(sender=asserted, at=after(minutes=1), **CALL))
     rows = await room.rows("SELECT scheme, value FROM identities")
     assert rows == [("e164", "+31612345678")]
     assert (await room.rows("SELECT count(*) FROM customers"))[0][0] == 1
@@ -101,8 +106,7 @@ async def test_a_forged_from_opens_a_customer_that_is_not_verified(room: Room) -
 
 async def test_a_withheld_caller_gets_a_case_per_call(room: Room) -> None:
     nobody = Sender(identities=(), authentication="asserted")
-    call = {"account": "desk-phone", "channel": "phone", "kind": "call_missed", "sender": nobody,
-            "reply_window_closes_at": None}  # fmt: skip
+    call = {**CALL, "sender": nobody}
     await room.hear(message("", **call), message("", at=after(seconds=9), **call))
     assert len(await cases(room)) == 2
     assert await room.rows("SELECT * FROM identities") == []
@@ -110,8 +114,7 @@ async def test_a_withheld_caller_gets_a_case_per_call(room: Room) -> None:
 
 async def test_a_switchboard_never_joins(room: Room) -> None:
     shared = sender("+31880000001", authentication="asserted")
-    call = {"account": "desk-phone", "channel": "phone", "kind": "call_missed", "sender": shared,
-            "reply_window_closes_at": None}  # fmt: skip
+    call = {**CALL, "sender": shared}
     await room.hear(message("", **call))
     await room.hear(message("", at=after(seconds=9), **call))
     assert len(await cases(room)) == 2
@@ -156,10 +159,10 @@ async def test_a_closed_case_reopens_within_the_policys_time(room: Room) -> None
 
 
 async def test_one_call_one_outcome(room: Room) -> None:
-    call = {"account": "desk-phone", "channel": "phone", "reference": "CA1",
-            "sender": sender(authentication="asserted"), "reply_window_closes_at": None}  # fmt: skip
-    missed = message("Missed call", kind="call_missed", call=Call(outcome="missed"), **call)
-    left = message("Call me", kind="voicemail", call=Call(outcome="voicemail", duration=9), **call)
+    call = {**CALL, "reference": "CA1", "sender": sender(authentication="asserted")}
+    missed = message("Missed call", call=Call(outcome="missed"), **call)
+    call |= {"kind": "voicemail"}
+    left = message("Call me", call=Call(outcome="voicemail", duration=9), **call)
     await room.hear(missed)
     await room.hear(left)
     await room.hear(replace(missed, id=uuid4()))

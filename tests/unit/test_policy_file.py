@@ -15,7 +15,7 @@ from services.router.policy_accounts import check_accounts
 from shared.durations import Duration
 from shared.yamlfile import FileError, field_name, nearest, read
 
-SHIPPED = Path("deploy/policy.yaml")
+SHIPPED = Path(__file__).parents[2] / "deploy" / "policy.yaml"
 LEAST = """
 teams: {desk: {}}
 calendars: {office: {timezone: Europe/Amsterdam, hours: {mon-fri: ["09:00-17:00"]}}}
@@ -25,7 +25,7 @@ service_levels: [{name: all, calendar: office, first_response: 1h}]
 
 
 def shipped() -> Policy:
-    return Policy.parse(SHIPPED.read_text(encoding="utf-8"), str(SHIPPED))
+    return Policy.parse(SHIPPED.read_text(encoding="utf-8"), "deploy/policy.yaml")
 
 
 def problems(text: str) -> list[str]:
@@ -257,6 +257,7 @@ def test_a_policy_with_all_mistakes_at_once() -> None:
         "10 routing[2].name",
         "12 service_levels[0].calendar",
         "13 service_levels[1]",
+        "13 service_levels[1]",
     ]
     assert "goes round: a → b → c → a" in found[1]
     assert "the name `one` is taken by line 8" in found[5]
@@ -266,6 +267,17 @@ def test_a_policy_with_all_mistakes_at_once() -> None:
 def test_routing_needs_a_rule_for_everything_else() -> None:
     rules = "[{name: mail, when: 'channel == \"email\"', team: desk}]"
     assert "no rule is for everything else" in only_problem(least_with(routing=rules))
+
+
+def test_a_rule_that_an_earlier_one_hides() -> None:
+    rules = """[{name: a, when: 'channel == "sms"', team: desk},
+               {name: b, when: 'channel  == "sms"', team: desk},
+               {name: c, when: 'true', team: desk}]"""
+    assert only_problem(least_with(routing=rules)) == (
+        "6 routing[1]: is never reached: the rule on line 5 has the same condition"
+    )
+    rules = "[{name: c, when: 'true', team: desk}, {name: d, team: desk}]"
+    assert "line 5 has no `when`; put it last" in only_problem(least_with(routing=rules))
 
 
 def test_service_levels_without_one_are_worth_a_warning() -> None:
@@ -288,7 +300,9 @@ def test_a_team_that_falls_back_on_itself() -> None:
         ("a: [", "1 : this is no YAML"),
         ("a: 1\n\tb: 2", "2 : this is no YAML"),
         ("[" * 5000, "0 : this is nested too deeply to read"),
+        ("- " * 5000, "0 : this is nested too deeply to read"),
         ("a: &a {b: *a}", "0 : this is nested too deeply to read"),
+        ("a: " + "x" * 1_000_000, "0 : this is longer than 1000000 characters"),
     ],
 )
 def test_what_is_no_policy_at_all(text: str, expected: str) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from services.notifier.answers import Answer
 from services.notifier.models import Delivery
-from services.notifier.targets.answers import Answer
 from services.notifier.targets.guard import Guard
 from services.notifier.targets.http import guarded_client
 from services.notifier.targets.named import api_bases, origins_of
@@ -41,9 +41,7 @@ class Outlets:
     ) -> None:
         allowed = runtime.settings.allow_private_targets
         # Two clients: what the channels file names is no target for a policy, nor the reverse.
-        self._providers = guarded_client(
-            Guard.of(allowed, origins_of(api_bases(runtime.accounts)))
-        )
+        self._providers = guarded_client(Guard.of(allowed, origins_of(api_bases(runtime.accounts))))
         self._targets = guarded_client(Guard.of(allowed, origins_of(webhooks)))
         self._outlets: dict[str, Outlet] = {
             "account": Replies(runtime.accounts, self._providers),

@@ -1,7 +1,9 @@
 """Whom we may call: the public internet, what the operator names, and never a metadata service.
 
     guard = Guard.of(settings.allow_private_targets, origins)
-    guard.permit("hooks.example.org", 443, address)      raises Forbidden
+    guard.permit("hooks.example.org", 443, address)
+
+It judges addresses, not names: the connection step asks it for each address it is about to use.
 """
 
 from __future__ import annotations
@@ -19,9 +21,7 @@ from shared.errors import Misconfigured
 
 Origin = tuple[str, int]  # host in lower case, port
 _PORTS: Final = {"http": 80, "https": 443}
-_HELP: Final = (
-    "REGIE_ALLOW_PRIVATE_TARGETS takes host:port, address or CIDR, separated by commas"
-)
+_HELP: Final = "REGIE_ALLOW_PRIVATE_TARGETS takes host:port, address or CIDR, separated by commas"
 
 
 class Forbidden(httpcore.UnsupportedProtocol):

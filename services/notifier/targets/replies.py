@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-
 import httpx
 import msgspec
 
+from services.notifier.answers import Answer
 from services.notifier.models import Delivery
-from services.notifier.targets.answers import Answer
-from shared.accounts import Accounts
+from shared.accounts import Account, Accounts
 from shared.channels import Outbound, Outgoing
 from shared.channels.table import provider_of
 from shared.errors import Misconfigured, SendError
@@ -32,7 +31,7 @@ class Replies:
                 f"there is no account {reply.account!r} to send from: add it to the channels "
                 "file, or name another in the policy's reply_from",
             )
-        outbound = _outbound(self._accounts, reply.account)
+        outbound = _outbound(account)
         receipt = await outbound.send(_outgoing(delivery, reply), account, self._http)
         return Answer(provider_id=receipt.provider_id)
 
@@ -42,9 +41,7 @@ def reply_in(delivery: Delivery) -> ReplyRequested:
     return msgspec.convert(delivery.payload, ReplyRequested)
 
 
-def _outbound(accounts: Accounts, name: str) -> Outbound:
-    account = accounts.get(name)
-    assert account is not None
+def _outbound(account: Account) -> Outbound:
     try:
         outbound = provider_of(account).outbound
     except Misconfigured as error:
@@ -52,8 +49,8 @@ def _outbound(accounts: Accounts, name: str) -> Outbound:
     if outbound is None:
         raise SendError(
             "no_outbound",
-            f"account {name} ({account.channel}, {account.provider}) receives only: name one that "
-            f"sends in the policy's reply_from for {account.channel}",
+            f"account {account.name} ({account.channel}, {account.provider}) only receives: name "
+            f"one that sends in the policy's reply_from for {account.channel}",
         )
     return outbound
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from services.notifier.answers import Answer, TargetError
 from services.notifier.models import Delivery
-from services.notifier.targets.answers import Answer, TargetError
 from shared.channels.providers.standard_webhooks import sign_all
 
 TIMEOUT: Final = 15.0  # seconds for all of it
@@ -62,7 +62,9 @@ class Webhook:
             reason = f"no answer within {self._timeout:g} s"
             raise TargetError("timeout", reason, again=True) from error
         except httpx.HTTPError as error:
-            raise TargetError("connection", f"{type(error).__name__}: {error}", again=True) from error
+            raise TargetError(
+                "connection", f"{type(error).__name__}: {error}", again=True
+            ) from error
 
     def _pause(self, response: httpx.Response) -> float | None:
         return retry_after(response.headers.get("retry-after", ""), self._now())

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import text
 
@@ -128,15 +128,25 @@ class Inbox:
             return await views.one(connection, case_id, policy, who)
 
 
+async def _pause(stopping: asyncio.Event) -> None:
+    """Until the next look, or until the process is told to stop."""
+    try:
+        async with asyncio.timeout(_POLL):
+            await stopping.wait()
+    except TimeoutError:
+        return
+
+
 def routes(handlers: Handlers) -> APIRouter:
     inbox = Inbox(handlers)
     now = handlers.runtime.now
     router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
 
     @router.get("", response_model=Page, responses={304: {"description": "nothing changed"}})
-    async def list_inbox(
+    async def list_inbox(  # noqa: PLR0917 - FastAPI reads the query's parameters here
         who: Agent,
         filters: Annotated[Filters, Depends()],
+        request: Request,
         response: Response,
         cursor: str | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -153,9 +163,9 @@ def routes(handlers: Handlers) -> APIRouter:
             if not unchanged(if_none_match, tag):
                 response.headers["ETag"] = tag
                 return page
-            if now() >= until:
+            if now() >= until or request.app.state.stopping.is_set():
                 return Response(status_code=304, headers={"ETag": tag})
-            await asyncio.sleep(_POLL)
+            await _pause(request.app.state.stopping)
 
     @router.post("/next", response_model=Item, responses={204: {"description": "nothing waits"}})
     async def next_case(who: Agent, response: Response) -> Any:

@@ -97,21 +97,21 @@ def _guess(content: bytes) -> str:
     if (text := _strictly(content, "utf-8")) is not None:
         return text
     lenient = content.decode("utf-8", "replace")
-    broken = lenient.count("\ufffd")
-    if sum(1 for character in lenient if character > "\x7f") > 2 * broken:
+    if len(lenient) - len(lenient.encode("ascii", "ignore")) > 2 * lenient.count("\ufffd"):
         return content.decode("utf-8", "regie-cp1252")
-    high = [at for at in range(min(len(content), 65536)) if content[at] > 127]
-    if not high or _mostly_ascii(content[:65536], len(high)):
+    first = next((at for at in range(len(content)) if content[at] > 127), 0)
+    sample = content[max(0, first - 1024) :][:8192]
+    if _mostly_ascii(sample):
         return _western(content)
-    start = max(0, high[0] - 1024)
-    best = from_bytes(content[start : start + 8192], cp_isolation=_CANDIDATES).best()
+    best = from_bytes(sample, cp_isolation=_CANDIDATES).best()
     return content.decode(best.encoding, "replace") if best else _western(content)
 
 
-def _mostly_ascii(content: bytes, high: int) -> bool:
+def _mostly_ascii(sample: bytes) -> bool:
     # Few accents among ASCII letters: a Western language, where a statistical guess on a short
     # mail does worse than cp1252. Greek, Cyrillic and Asian text is mostly high bytes.
-    letters = sum(1 for byte in content if 65 <= (byte & ~32) <= 90)
+    high = sum(1 for byte in sample if byte > 127)
+    letters = sum(1 for byte in sample if 65 <= (byte & ~32) <= 90)
     return high * 3 < letters
 
 

@@ -10,30 +10,30 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-_MOST_LINES: Final = 20_000
-_LONGEST_LINE: Final = 400  # characters of a line that are compared with patterns
+_MOST_LINES: Final = 10_000
+_LONGEST_LINE: Final = 250  # characters of a line that are compared with patterns
 
 _FORWARDED: Final = re.compile(
     r"\s*(?:fwd?|fw|wg|tr|doorst|doorgestuurd|weitergeleitet|transféré|i|rv|vs|pd)\s*:",
     re.IGNORECASE,
 )
 _FORWARD_LINE: Final = re.compile(
-    r"\W*(?:begin forwarded message|forwarded (?:message|by)"
+    r"(?:begin forwarded message|forwarded (?:message|by)"
     r"|(?:begin )?doorgestuurd bericht|anfang der weitergeleiteten|weitergeleitete nachricht"
     r"|message (?:transféré|réexpédié)|début du message (?:transféré|réexpédié)"
     r"|mensaje reenviado|messaggio inoltrato)\b",
     re.IGNORECASE,
 )
 _SEPARATOR: Final = re.compile(
-    r"[ >]*[-_*=]{2,} ?(?:original (?:message|appointment|mail)|reply message|reply above"
+    r"(?:original (?:message|appointment|mail)|reply message|reply above"
     r"|oorspronkelijk(?:e)? (?:bericht|mail|e-mail)|origineel bericht"
     r"|ursprüngliche (?:nachricht|mail|e-mail)|original-?nachricht|originalnachricht"
     r"|message (?:d['’]origine|original|initial)|mensaje original|messaggio originale"
-    r"|oprindelig meddelelse|ursprungligt meddelande|wiadomość oryginalna) ?[-_*=]*",
+    r"|oprindelig meddelelse|ursprungligt meddelande|wiadomość oryginalna)",
     re.IGNORECASE,
 )
 _REPLY_LINE: Final = re.compile(
-    r"[-#= ]*(?:please )?(?:reply|write|type your reply|antwoord|schrijf uw antwoord|antworten)"
+    r"(?:please )?(?:reply|write|type your reply|antwoord|schrijf uw antwoord|antworten)"
     r"[^.]{0,40}(?:above this line|boven deze (?:lijn|regel)|oberhalb dieser (?:linie|zeile))",
     re.IGNORECASE,
 )
@@ -45,6 +45,7 @@ _HEADER: Final = re.compile(
     r"(?: ?\*{1,2})? ?:",
     re.IGNORECASE,
 )
+_MARKS: Final = "-_*=#>| "  # what programs draw around such lines
 _FROM: Final = frozenset({"from", "van", "von", "de", "da", "fra", "från"})
 _WROTE: Final = re.compile(
     r"\b(?:wrote|writes|schreef|schrieb|geschreven|geschrieben|a écrit|écrivait|escribió"
@@ -88,7 +89,7 @@ def _kept(lines: Sequence[str]) -> list[int] | None:
     while at < len(lines):
         skipped = 1 if _is_quoted(lines[at]) else _attribution(lines, at)
         if not skipped:
-            if _FORWARD_LINE.match(lines[at]):
+            if _FORWARD_LINE.match(lines[at].lstrip(_MARKS)):
                 return None
             if _ends_reply(lines, at):
                 break
@@ -103,7 +104,9 @@ def _kept(lines: Sequence[str]) -> list[int] | None:
 
 
 def _ends_reply(lines: Sequence[str], at: int) -> bool:
-    if _SEPARATOR.fullmatch(lines[at]) or _REPLY_LINE.match(lines[at]):
+    bare = lines[at].strip(_MARKS)
+    ruled = lines[at].startswith(("--", "__", "**", "=="))
+    if (ruled and _SEPARATOR.fullmatch(bare)) or _REPLY_LINE.match(bare):
         return True
     found = _HEADER.match(lines[at])
     if found is None or found["name"].lower() not in _FROM:

@@ -7,6 +7,7 @@ import binascii
 import re
 from typing import Final
 
+_MOST_PIECES: Final = 1_000
 _BASE64_ONLY: Final = re.compile(rb"[A-Za-z0-9+/\s]*")
 _UU_BEGIN: Final = re.compile(r"begin [0-7]{3,4} (\S.{0,200})")
 _UUENCODED: Final = frozenset({"uuencode", "x-uuencode", "uue", "x-uue"})
@@ -32,7 +33,7 @@ def _base64(body: bytes) -> bytes:
     noise = re.sub(rb"[A-Za-z0-9+/=\s]", b"", sample)
     if len(noise) * 20 > len(sample) or sample.strip().count(b" ") * 20 > len(sample):
         return body  # says base64, but is plain
-    first, *rest = re.split(rb"={1,2}\s*", body)
+    first, *rest = re.split(rb"={1,2}\s*", body, maxsplit=_MOST_PIECES)
     # Joined pieces each have their own padding; a footer added behind the padding is no base64.
     kept = [first, *(piece for piece in rest if piece and _is_base64(piece))]
     return b"".join(_piece(piece) for piece in kept)

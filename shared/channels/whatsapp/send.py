@@ -26,7 +26,8 @@ class MetaOutbound:
 
     Account settings: `phone_number_id`, `access_token` (secret), `api_base`, `graph_version` and
     `templates: {name: {name, language}}`. A template's body parameters are
-    `Outgoing.attributes["parameters"]`, a list of texts in the template's order.
+    `Outgoing.attributes["parameters"]`, a list of texts in the template's order; without it the
+    message's own text, where there is one, is the only parameter.
     """
 
     async def send(self, message: Outgoing, account: Account, http: httpx.AsyncClient) -> Receipt:
@@ -82,9 +83,12 @@ def _template(message: Outgoing, account: Account) -> dict[str, Any]:
 
 
 def _parameters(message: Outgoing) -> list[dict[str, str]]:
-    given = message.attributes.get("parameters") or ()
+    given = message.attributes.get("parameters")
+    if given is None:
+        given = (message.text,) if message.text.strip() else ()
     texts = given if isinstance(given, list | tuple) else (given,)
-    return [{"type": "text", "text": str(text)} for text in texts]
+    # Meta refuses line breaks, tabs and runs of blanks in a parameter.
+    return [{"type": "text", "text": " ".join(str(text).split())} for text in texts]
 
 
 def _recipient(message: Outgoing) -> dict[str, str]:

@@ -162,8 +162,10 @@ CREATE TABLE cases (
     reply_window_closes_at timestamptz,
     doc jsonb NOT NULL
 ) WITH (fillfactor = 80);
-CREATE INDEX cases_inbox ON cases (due_at, priority, opened_at, id) WHERE state IN ('open', 'waiting_internal');
-CREATE INDEX cases_inbox_team ON cases (team, due_at, priority, opened_at, id) WHERE state IN ('open', 'waiting_internal');
+CREATE INDEX cases_inbox ON cases (due_at, priority, opened_at, id)
+    WHERE state IN ('open', 'waiting_internal');
+CREATE INDEX cases_inbox_team ON cases (team, due_at, priority, opened_at, id)
+    WHERE state IN ('open', 'waiting_internal');
 CREATE INDEX cases_customer ON cases (customer_id, touched_at DESC);
 CREATE INDEX cases_state ON cases (state, due_at, priority, opened_at, id);
 CREATE TABLE case_events (
@@ -289,25 +291,30 @@ CREATE TABLE deliveries (
     id uuid PRIMARY KEY,
     event_id text NOT NULL,
     case_id uuid NOT NULL,
+    seq int NOT NULL,
+    version int NOT NULL,
     effect text NOT NULL,
     target text NOT NULL,
     lane text NOT NULL,
     state text NOT NULL DEFAULT 'pending',
     payload jsonb NOT NULL,
-    version int NOT NULL DEFAULT 0,
+    at timestamptz NOT NULL,
     attempts int NOT NULL DEFAULT 0,
+    attempts_before int NOT NULL DEFAULT 0,
     next_at timestamptz NOT NULL,
-    expires_at timestamptz,
+    expires_at timestamptz NOT NULL,
     lease_until timestamptz,
-    lease_owner text NOT NULL DEFAULT '',
     provider_id text NOT NULL DEFAULT '',
     error text NOT NULL DEFAULT '',
-    created_at timestamptz NOT NULL DEFAULT now(),
-    ended_at timestamptz,
-    UNIQUE (event_id, target, effect)
+    created_at timestamptz NOT NULL,
+    ended_at timestamptz
 ) WITH (fillfactor = 80);
-CREATE INDEX deliveries_due ON deliveries (next_at, id) WHERE state IN ('pending', 'sending');
-CREATE INDEX deliveries_lane ON deliveries (lane, created_at, id) WHERE state IN ('pending', 'sending');
+CREATE INDEX deliveries_due ON deliveries (target, next_at, id) WHERE state = 'pending';
+CREATE INDEX deliveries_lane ON deliveries (lane, seq)
+    WHERE state IN ('pending', 'sending') AND lane <> '';
+CREATE INDEX deliveries_lease ON deliveries (lease_until) WHERE state = 'sending';
+CREATE INDEX deliveries_case ON deliveries (case_id);
+CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL;
 CREATE TABLE attempts (
     delivery_id uuid NOT NULL,
     number int NOT NULL,
@@ -318,14 +325,16 @@ CREATE TABLE attempts (
     response text NOT NULL,
     PRIMARY KEY (delivery_id, number)
 );
-CREATE TABLE target_secrets (
+CREATE TABLE targets (
     id uuid PRIMARY KEY,
     target text NOT NULL UNIQUE,
     secret text NOT NULL,
     previous text NOT NULL DEFAULT '',
     previous_until timestamptz,
-    shown_at timestamptz,
-    created_at timestamptz NOT NULL DEFAULT now()
+    rotated_at timestamptz,
+    disabled_at timestamptz,
+    disabled_reason text NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL
 );
 CREATE TABLE heartbeats (
     stage text NOT NULL,

@@ -120,8 +120,19 @@ async def test_a_template_with_its_parameter() -> None:
         "language": {"code": "nl"},
         "components": [{"type": "body", "parameters": [{"type": "text", "text": "R-7K4Q-2M9X"}]}],
     }
-    await send(fake, outgoing(template="resume_invite"))
+    await send(fake, outgoing("", template="resume_invite"))
     assert "components" not in fake.accepted[1]["template"]
+
+
+async def test_the_text_is_a_templates_only_parameter() -> None:
+    fake = FakeMeta()
+    await send(
+        fake, outgoing("Go on by e-mail.\n\nYour code:\tR-7K4Q-2M9X", template="resume_invite")
+    )
+    (component,) = fake.accepted[0]["template"]["components"]
+    assert component["parameters"] == [
+        {"type": "text", "text": "Go on by e-mail. Your code: R-7K4Q-2M9X"}
+    ]
 
 
 async def test_the_graph_version_is_a_setting() -> None:

@@ -1,0 +1,275 @@
+"""Topic → committed cases, against a bare loop of `getmany` and COPY of the very same rows.
+
+The real consumer and the real router read a filled topic into an empty database. What then stands
+in its tables is kept, and the bare loop COPYs it, batch by batch, into the same tables of another
+empty database while it reads the same topic, one transaction a batch, the positions moved in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import event, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.ingest.intake import Intake
+from services.router.service import service
+from shared.accounts import Accounts, load_accounts
+from shared.blobs import FolderBlobs
+from shared.broker import Broker, Range, TopicPartition
+from shared.broker.kafka import KafkaBroker
+from shared.broker.postgres import PostgresBroker
+from shared.channels import WebhookRequest
+from shared.channels.whatsapp import MetaInbound
+from shared.consuming import consume
+from shared.database import connect
+from shared.positions import claim
+from shared.progress import Progress
+from shared.runtime import Runtime, Subscription, utc_now
+from shared.sessions import Session, close_session, open_session
+from shared.settings import Settings
+from shared.topics import MESSAGES_RECEIVED
+from tests import servers
+from tests.benchmarks import bare_loop, traffic
+from tests.benchmarks.bare_loop import Rows
+from tests.benchmarks.report import Figure
+
+WORK: Final = "topic → committed cases"
+POLICY: Final = Path(__file__).parent.parent.parent / "deploy" / "policy.yaml"
+MIXES: Final = {"60 % new customers": 0.4, "all new": 0.0}
+BATCH: Final = 500
+MESSAGES: Final = 8_000
+ROUNDS: Final = 3
+FIGURE_SECONDS: Final = 60.0
+RUN_SECONDS: Final = 40.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A filled topic: where it begins and ends, and how many messages that is.
+
+    template  the database to start from, by name: with the log in it where PostgreSQL holds it
+    """
+
+    settings: Settings
+    template: str
+    ranges: Mapping[TopicPartition, Range]
+    count: int
+
+
+@dataclass(frozen=True)
+class Run:
+    seconds: float
+    batches: int
+
+
+async def measure(
+    engine: str, mix: str, server: str, template: str, kafka: str, folder: Path
+) -> Figure:
+    """`server` is the URL of a PostgreSQL, `template` a migrated database of it, `kafka` the
+    bootstrap address, or empty for the log in PostgreSQL."""
+    async with servers.fresh_database(server, template=template) as filled:
+        settings = Settings(
+            kafka_bootstrap=kafka, data_dir=folder, policy_file=str(POLICY), database_url=filled
+        )
+        writers = traffic.Writers(MIXES[mix], seed=7)
+        ranges = await _fill(settings, writers)
+        name = template if kafka else str(make_url(filled).database)
+        source = Source(settings, name, ranges, MESSAGES)
+        return await _turns(engine, mix, server, source)
+
+
+async def _turns(engine: str, mix: str, server: str, source: Source) -> Figure:
+    ours: list[Run] = []
+    bare: list[Run] = []
+    until = time.monotonic() + FIGURE_SECONDS
+    rows: Rows = {}
+    for _ in range(ROUNDS):
+        async with _copy_of(source, server) as url:
+            ours.append(await _run_router(source, url))
+            rows = rows or await bare_loop.rows_of(url)
+        async with _copy_of(source, server) as url:
+            bare.append(await _run_bare(source, url, rows))
+        if time.monotonic() > until:
+            break
+    return Figure(
+        f"{WORK}, {mix}",
+        engine,
+        [source.count / run.seconds for run in ours],
+        [source.count / run.seconds for run in bare],
+        target=0.5,
+        least=0.25,
+        conditions=_conditions(source, ours, bare, rows),
+    )
+
+
+def _conditions(
+    source: Source, ours: Sequence[Run], bare: Sequence[Run], rows: Rows
+) -> dict[str, Any]:
+    return {
+        "messages": source.count,
+        "rounds": len(ours),
+        "batches of at most": BATCH,
+        "on average": f"{source.count / ours[-1].batches:.0f} and "
+        f"{source.count / bare[-1].batches:.0f}",
+        "rows a message": f"{sum(map(len, rows.values())) / source.count:.1f} "
+        f"in {len(rows)} tables",
+    }
+
+
+# --- filling the topic -----------------------------------------------------------------------
+
+
+async def _fill(settings: Settings, writers: traffic.Writers) -> dict[TopicPartition, Range]:
+    """Puts the messages on the topic by the real adapter and intake. What it added, by partition."""
+    broker = _broker(settings)
+    accounts = _accounts()
+    await broker.start()
+    try:
+        before = await broker.ranges([MESSAGES_RECEIVED])
+        intake = Intake(broker, FolderBlobs(settings.blob_folder), utc_now)
+        account = accounts.get("desk-whatsapp")
+        assert account is not None
+        for body in writers.bodies(MESSAGES, each=100):
+            request = WebhookRequest("POST", "", (), "", {}, body, utc_now())
+            await intake.accept(MetaInbound().parse(request, account, accounts), account.name)
+        after = await broker.ranges([MESSAGES_RECEIVED])
+    finally:
+        await broker.stop()
+    return {tp: Range(before[tp].end, after[tp].end) for tp in after}
+
+
+def _accounts() -> Accounts:
+    return load_accounts(traffic.CHANNELS, "channels of the benchmark", {})
+
+
+def _broker(settings: Settings) -> Broker:
+    if settings.kafka_bootstrap:
+        return KafkaBroker(settings)
+    return PostgresBroker(settings.database_url)
+
+
+@asynccontextmanager
+async def _copy_of(source: Source, server: str) -> AsyncIterator[str]:
+    """An empty database, all else equal: its pages written out, so that no round pays for another."""
+    async with servers.fresh_database(server, template=source.template) as url:
+        session = await open_session(url, "bench")
+        try:
+            await session.execute("CHECKPOINT", timeout=60)
+        finally:
+            await close_session(session)
+        yield url
+
+
+# --- the two sides ---------------------------------------------------------------------------
+
+
+async def _run_router(source: Source, url: str) -> Run:
+    settings = source.settings.model_copy(update={"database_url": url})
+    runtime = Runtime(
+        settings, connect(url), _broker(settings), FolderBlobs(settings.blob_folder), _accounts()
+    )
+    await runtime.broker.start()
+    try:
+        return await _consume(runtime, source)
+    finally:
+        await runtime.broker.stop()
+        await runtime.engine.dispose()
+
+
+async def _consume(runtime: Runtime, source: Source) -> Run:
+    room = service(runtime)
+    assert room.start is not None
+    await room.start()
+    subscription = room.subscriptions[0]
+    assert MESSAGES_RECEIVED in subscription.topics
+    await _begin_at(runtime.engine, subscription.group, runtime.broker.cluster, source)
+    watch = _Watch(runtime.engine, source.count)
+    with _quiet_heap():
+        task = asyncio.create_task(
+            consume(runtime, watch.over(subscription), progress=Progress(), stop=watch.done)
+        )
+        async with asyncio.timeout(RUN_SECONDS):
+            await asyncio.wait({task})
+    task.result()
+    return Run(watch.seconds, watch.batches)
+
+
+async def _begin_at(engine: AsyncEngine, group: str, cluster: str, source: Source) -> None:
+    async with engine.begin() as connection:
+        await claim(connection, group, cluster, "bench", source.ranges)
+
+
+class _Watch:
+    """Times a consumer: from the moment its positions are claimed until the last batch's
+    transaction is over, which is when its connection goes back to the pool."""
+
+    def __init__(self, engine: AsyncEngine, count: int) -> None:
+        self.done = asyncio.Event()
+        self.batches = 0
+        self._left = count
+        self._times: list[float] = []
+        self._handled_at = 0.0
+        event.listen(engine.sync_engine, "checkin", self._checked_in)
+
+    def over(self, subscription: Subscription) -> Subscription:
+        async def handle(connection: Any, batch: Sequence[Any]) -> None:
+            await subscription.handle(connection, batch)
+            self.batches += 1
+            self._left -= len(batch)
+            if self._left <= 0:
+                self._handled_at = time.perf_counter()
+                self.done.set()
+
+        return replace(subscription, handle=handle, batch=BATCH)
+
+    @property
+    def seconds(self) -> float:
+        committed = next(at for at in self._times if at > self._handled_at)
+        return committed - self._times[0]
+
+    def _checked_in(self, *_: object) -> None:
+        self._times.append(time.perf_counter())
+
+
+async def _run_bare(source: Source, url: str, rows: Rows) -> Run:
+    settings = source.settings.model_copy(update={"database_url": url})
+    session = await open_session(url, "bench")
+    broker = _broker(settings)
+    await broker.start()
+    try:
+        await bare_loop.begin_at(session, source.ranges)
+        with _quiet_heap():
+            async with asyncio.timeout(RUN_SECONDS):
+                return await _bare(session, broker, settings, source, rows)
+    finally:
+        await close_session(session)
+        await broker.stop()
+
+
+async def _bare(
+    session: Session, broker: Broker, settings: Settings, source: Source, rows: Rows
+) -> Run:
+    reader = bare_loop.kafka_reader if settings.kafka_bootstrap else bare_loop.postgres_reader
+    async with reader(broker, settings, source.ranges) as getmany:
+        started = time.perf_counter()
+        batches = await bare_loop.copy_all(session, getmany, rows, source.count)
+        return Run(time.perf_counter() - started, batches)
+
+
+class _quiet_heap:  # noqa: N801 - reads as what it is: a context
+    """What was prepared is not walked by the garbage collector while the clock runs."""
+
+    def __enter__(self) -> None:
+        gc.collect()
+        gc.freeze()
+
+    def __exit__(self, *_: object) -> None:
+        gc.unfreeze()

@@ -1,0 +1,255 @@
+"""The agents' API over HTTP, on a real PostgreSQL: what DESIGN 6 promises of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.router.api import routers
+from shared.api_keys import Grant, create
+from shared.database import transaction
+from shared.web.app import make_app
+from tests.builders import after, message, sender
+from tests.rooms import Room, make_room
+
+Client = httpx.AsyncClient
+MakeClient = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+async def room(database_url: str, tmp_path: Path) -> AsyncIterator[Room]:
+    room = await make_room(database_url, tmp_path)
+    yield room
+    await room.engine.dispose()
+
+
+@pytest.fixture
+async def agent(room: Room) -> AsyncIterator[MakeClient]:
+    """A client with a key of its own: `await agent("jo", teams=["parcels"])`."""
+    app = make_app(room.runtime, routers(room.handlers))
+    clients: list[Client] = []
+
+    async def make(name: str, role: Any = "agent", teams: tuple[str, ...] = ()) -> Client:
+        async with transaction(room.engine) as connection:
+            key = await create(connection, Grant(role=role, agent=name, teams=teams))
+        client = Client(
+            transport=httpx.ASGITransport(app),
+            base_url="http://regie",
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+async def first(client: Client) -> dict[str, Any]:
+    item: dict[str, Any] = (await client.get("/v1/inbox")).json()["items"][0]
+    return item
+
+
+async def test_the_inbox_lists_the_most_urgent_first(room: Room, agent: MakeClient) -> None:
+    people = [sender(f"+3161000000{n}", name=f"P{n}") for n in range(5)]
+    for minute, person in zip((30, 10, 50, 20, 40), people, strict=True):
+        await room.hear(message(at=after(minutes=minute), sender=person))
+    jo = await agent("jo")
+    page = (await jo.get("/v1/inbox", params={"limit": 2})).json()
+    names = [item["customer"]["name"] for item in page["items"]]
+    while page["next_cursor"]:
+        page = (
+            await jo.get("/v1/inbox", params={"limit": 2, "cursor": page["next_cursor"]})
+        ).json()
+        names += [item["customer"]["name"] for item in page["items"]]
+    assert names == ["P1", "P3", "P0", "P4", "P2"]
+
+
+async def test_an_item_has_what_an_agent_needs(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    item = await first(await agent("jo"))
+    assert item["customer"]["identities"] == ["e164:+31612345678"]
+    assert (item["team"], item["channel"], item["state"]) == ("parcels", "whatsapp", "open")
+    assert (item["due_at"], item["due_metric"]) == ("2026-11-17T10:00:00Z", "first_response")
+    assert item["waiting_since"] == "2026-11-17T09:00:00Z"
+    assert {row["to"] for row in item["allowed_switches"]} == {"phone", "email"}
+    assert item["agent"] is None
+    assert item["version"] == 4
+
+
+async def test_keys_are_asked_for_and_roles_are_kept(room: Room, agent: MakeClient) -> None:
+    stranger = await agent("jo")
+    stranger.headers.pop("authorization")
+    refused = await stranger.get("/v1/inbox")
+    assert refused.status_code == 401
+    assert refused.headers["content-type"] == "application/problem+json"
+    integrator = await agent("shop", role="integrator")
+    assert (await integrator.get("/v1/inbox")).status_code == 403
+
+
+async def test_lists_and_writes_are_by_team_reading_is_not(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    jo, sam = await agent("jo", teams=("parcels",)), await agent("sam", teams=("claims",))
+    case = await first(jo)
+    assert (await sam.get("/v1/inbox")).json()["items"] == []
+    assert (await sam.post("/v1/inbox/next")).status_code == 204
+    assert (await sam.get(f"/v1/cases/{case['id']}")).status_code == 200
+    refused = await sam.post(f"/v1/cases/{case['id']}/claim")
+    assert refused.status_code == 403
+    assert "parcels" in refused.json()["detail"]
+
+
+async def test_next_gives_each_case_to_one_agent(room: Room, agent: MakeClient) -> None:
+    await room.hear(*(message(sender=sender(f"+316100000{n:02d}")) for n in range(20)))
+    jo, sam = await agent("jo"), await agent("sam")
+    taken = await asyncio.gather(*(who.post("/v1/inbox/next") for who in [jo, sam] * 10))
+    ids = [answer.json()["id"] for answer in taken if answer.status_code == 200]
+    assert len(ids) == len(set(ids)) == 20
+
+
+async def test_the_loser_of_a_claim_learns_who_won(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    jo, sam = await agent("jo"), await agent("sam")
+    case = await first(jo)
+    won = await jo.post(f"/v1/cases/{case['id']}/claim")
+    assert (won.status_code, won.json()["agent"]) == (200, "jo")
+    lost = await sam.post(f"/v1/cases/{case['id']}/claim")
+    assert (lost.status_code, lost.json()["owner"]) == (409, "jo")
+    assert (await sam.post(f"/v1/cases/{case['id']}/release")).status_code == 409
+    boss = await agent("boss", role="supervisor")
+    assert (await boss.post(f"/v1/cases/{case['id']}/release")).json()["agent"] is None
+
+
+async def test_a_change_needs_the_version_or_the_claim(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    case = await first(jo)
+    url = f"/v1/cases/{case['id']}/replies"
+    needed = await jo.post(url, json={"text": "On its way"})
+    assert (needed.status_code, needed.json()["version"]) == (428, 4)
+    await room.hear(message("And now?", at=after(minutes=1)))
+    stale = await jo.post(url, json={"text": "On its way"}, headers={"If-Match": '"4"'})
+    assert stale.status_code == 412
+    assert stale.json()["version"] == 5
+    assert [m["text"] for m in stale.json()["messages"]] == ["And now?"]
+    sent = await jo.post(url, json={"text": "On its way"}, headers={"If-Match": '"5"'})
+    assert sent.status_code == 202
+    assert sent.headers["etag"] == '"6"'
+    await jo.post(f"/v1/cases/{case['id']}/claim")
+    assert (await jo.post(url, json={"text": "Really"})).status_code == 202
+
+
+async def test_the_same_idempotency_key_has_one_effect(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    case = await first(jo)
+    url = f"/v1/cases/{case['id']}/notes"
+    same = {"Idempotency-Key": "n1"}
+    one = await jo.post(url, json={"text": "Called"}, headers=same)
+    two = await jo.post(url, json={"text": "Called"}, headers=same)
+    assert one.status_code == two.status_code == 201
+    assert one.json() == two.json()
+    other = await jo.post(url, json={"text": "Other"}, headers=same)
+    assert other.status_code == 422
+    notes = await room.rows("SELECT count(*) FROM case_events WHERE type = 'note.added'")
+    assert notes[0][0] == 1
+
+
+async def test_closing_leaves_the_inbox_and_reopening_comes_back(
+    room: Room, agent: MakeClient
+) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    case = await first(jo)
+    await jo.post(f"/v1/cases/{case['id']}/claim")
+    closed = await jo.post(f"/v1/cases/{case['id']}/close", json={"reason": "done"})
+    assert closed.json()["state"] == "closed"
+    assert (await jo.get("/v1/inbox")).json()["items"] == []
+    listed = await jo.get("/v1/inbox", params={"state": "closed"})
+    assert len(listed.json()["items"]) == 1
+    tag = closed.headers["etag"]
+    again = await jo.post(f"/v1/cases/{case['id']}/reopen", headers={"If-Match": tag})
+    assert again.json()["state"] == "open"
+
+
+async def test_a_case_shows_its_clocks_timeline_and_why(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    case = await first(jo)
+    view = (await jo.get(f"/v1/cases/{case['id']}")).json()
+    assert {d["metric"] for d in view["deadlines"]} == {"first_response", "resolution"}
+    await jo.post(f"/v1/cases/{case['id']}/notes", json={"text": "Asked the depot"})
+    line = (await jo.get(f"/v1/cases/{case['id']}/timeline")).json()["items"]
+    said = [entry for entry in line if entry["type"] == "message"]
+    assert said[0]["text"] == "Where is my parcel?"
+    assert [entry["text"] for entry in line if entry["type"] == "note.added"] == ["Asked the depot"]
+    why = (await jo.get(f"/v1/cases/{case['id']}/decisions")).json()["items"]
+    assert [d["rule"] for d in why if d["kind"] == "routing"] == ["tracking"]
+    assert all(d["policy_version"] == 1 for d in why)
+
+
+async def test_a_page_is_waited_for(room: Room, agent: MakeClient) -> None:
+    jo = await agent("jo")
+    tag = (await jo.get("/v1/inbox")).headers["etag"]
+    unchanged = await jo.get("/v1/inbox", headers={"If-None-Match": tag})
+    assert unchanged.status_code == 304
+    room.handlers.runtime.now.at = after()  # type: ignore[attr-defined]
+    waiting = asyncio.create_task(
+        jo.get("/v1/inbox", params={"wait": 30}, headers={"If-None-Match": tag}, timeout=40)
+    )
+    await room.hear(message())
+    answer = await asyncio.wait_for(waiting, 10)
+    assert len(answer.json()["items"]) == 1
+
+
+async def test_a_switch_is_refused_by_name_or_invites(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    case = await first(jo)
+    await jo.post(f"/v1/cases/{case['id']}/claim")
+    url = f"/v1/cases/{case['id']}/handoffs"
+    refused = await jo.post(url, json={"to_channel": "sms", "reason": "agent"})
+    assert (refused.status_code, refused.json()["name"]) == (409, "switch-not-permitted")
+    assert refused.json()["permitted"]
+    offered = await jo.post(
+        url, json={"to_channel": "email", "reason": "agent", "address": "Ada@example.org"}
+    )
+    assert offered.status_code == 201
+    code = offered.json()["code"]
+    assert code.startswith("R-")
+    stored = await room.rows("SELECT data::text FROM case_events")
+    assert not any(code in row[0] for row in stored), "the history has it masked"
+    kept = await room.rows("SELECT encode(hash, 'hex') FROM resume_codes")
+    assert len(kept) == 1
+
+
+async def test_a_transfer_waits_for_the_other_team(room: Room, agent: MakeClient) -> None:
+    await room.hear(message("Hello"))
+    jo, sam = await agent("jo", teams=("frontdesk",)), await agent("sam", teams=("claims",))
+    case = await first(jo)
+    await jo.post(f"/v1/cases/{case['id']}/claim")
+    offered = await jo.post(
+        f"/v1/cases/{case['id']}/handoffs", json={"to_team": "claims", "reason": "agent"}
+    )
+    handoff = offered.json()["id"]
+    assert (await jo.get(f"/v1/cases/{case['id']}")).json()["team"] == "frontdesk"
+    assert (await jo.post(f"/v1/handoffs/{handoff}/accept")).status_code == 403
+    taken = await sam.post(f"/v1/handoffs/{handoff}/accept")
+    assert taken.json()["team"] == "claims"
+    assert (await sam.post(f"/v1/handoffs/{handoff}/accept")).status_code == 404
+
+
+async def test_wrong_bodies_say_which_field(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    case = await first(jo)
+    wrong = await jo.post(f"/v1/cases/{case['id']}/replies", json={"txet": "Hi"})
+    assert wrong.status_code == 422
+    assert "txet" in wrong.text
+    missing = await jo.get("/v1/cases/00000000-0000-0000-0000-000000000000")
+    assert missing.status_code == 404
