@@ -159,7 +159,9 @@ class Carrier:
         found: list[tuple[Any, Message | None]] = []
         row = self._in_a_row
         for record in records:
-            item, reason = None, self._condemned.get((record.tp, record.offset))
+            item, reason = None, None
+            if self._condemned:
+                reason = self._condemned.get((record.tp, record.offset))
             if reason is None:
                 try:
                     item = self._subscription.decode(record)

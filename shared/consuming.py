@@ -26,7 +26,9 @@ from shared.telemetry import describe
 
 FETCH_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 2.0
-# A reason that begins so ends with the process: a newer program may understand the records.
+HINT_SECONDS: Final = 1.0
+# A reason that begins so binds only the process that gave up: a newer program, or one with
+# better luck, may try these records again.
 POISON: Final = "too many dead letters"
 
 log = structlog.get_logger("consume")
@@ -57,8 +59,11 @@ class _Member:
         self._carrier = Carrier(runtime, subscription, self._positions, self._progress, stop)
         self._patience = Patience(stop)
         self._generation: int | None = None
-        self._first_claim = True
+        self._giving_up = ""  # why, until all partitions are marked as stopped
+        self._gave_up = False
         self._next_look = 0.0
+        self._next_hint = 0.0
+        self._hints: dict[TopicPartition, int] = {}
 
     async def run(self) -> None:
         while not self._stop.is_set():
@@ -66,6 +71,7 @@ class _Member:
                 async with self._runtime.broker.consumer(self._group, self._topics) as consumer:
                     while not self._stop.is_set():
                         await self._step(consumer)
+                    await consumer.hint(self._hints)
             except Exception as error:  # joining or leaving the group
                 await self._wait_for(error)
 
@@ -79,7 +85,8 @@ class _Member:
             log.info("claiming again", group=self._group, reason=str(error))
             self._generation = None
         except TooManyDeadLetters as error:
-            await self._stand_still(consumer, str(error))
+            self._giving_up = f"{POISON}: {error}"
+            self._generation = None
         except Exception as error:
             self._generation = None
             await self._wait_for(error)
@@ -92,8 +99,8 @@ class _Member:
             return
         if batch.records:
             await self._carrier.carry(batch.records)
-            touched = {record.tp for record in batch.records}
-            await consumer.hint({tp: self._positions[tp].next for tp in touched})
+            self._hints.update((record.tp, record.offset + 1) for record in batch.records)
+        await self._hint(consumer)
         await self._look()
 
     async def _claim(self, consumer: Consumer, batch: Batch) -> None:
@@ -109,51 +116,59 @@ class _Member:
                 reasons = {tp: self._reason(at, ranges.get(tp)) for tp, at in claimed.items()}
                 await positions.stop(conn, self._group, broker.cluster, reasons)
             stopped = {tp: reason for tp, reason in reasons.items() if reason}
+        self._hints.clear()
         self._positions.clear()
         self._positions.update(claimed)
         # Every partition, so that none is left where the broker's hint put it.
         await consumer.seek({tp: at.next for tp, at in claimed.items()})
         self._pause(consumer, stopped)
-        self._generation, self._first_claim = batch.generation, False
+        self._generation = batch.generation
+        self._gave_up = self._gave_up or bool(self._giving_up)
+        self._giving_up = ""
         self._progress.moved()
 
     def _reason(self, position: Position, kept: Range | None) -> str:
         """Why a claimed partition stands still; empty when it goes on."""
-        if position.stopped and not (self._first_claim and position.stopped.startswith(POISON)):
+        if position.stopped and (self._gave_up or not position.stopped.startswith(POISON)):
             return position.stopped
-        return positions.lost(position.next, kept)
+        return positions.lost(position.next, kept) or self._giving_up
 
     def _pause(self, consumer: Consumer, stopped: Mapping[TopicPartition, str]) -> None:
-        for tp, reason in stopped.items():
+        for reason in dict.fromkeys(stopped.values()):
             log.error(
-                "partition stopped",
+                "stopped",
                 group=self._group,
-                topic=tp.topic,
-                partition=tp.partition,
+                partitions=[
+                    f"{tp.topic}/{tp.partition}" for tp in stopped if stopped[tp] == reason
+                ],
                 reason=reason,
-                do="look at /ops/lag, then `regie positions set`",
+                do="look at /ops/lag and /ops/dead-letters, then `regie positions set`",
             )
         consumer.pause(frozenset(stopped))
         self._progress.owns(frozenset(self._positions), stopped)
 
-    async def _stand_still(self, consumer: Consumer, reason: str) -> None:
-        stopped = dict.fromkeys(self._positions, f"{POISON}: {reason}")
-        async with transaction(self._runtime.engine) as conn:
-            await positions.stop(conn, self._group, self._runtime.broker.cluster, stopped)
-        self._pause(consumer, stopped)
+    async def _hint(self, consumer: Consumer) -> None:
+        """Tells the broker, after the commit and at most once a second, for operators' tools."""
+        now = asyncio.get_running_loop().time()
+        if self._hints and now >= self._next_hint:
+            hints, self._hints = self._hints, {}
+            await consumer.hint(hints)
+            self._next_hint = now + HINT_SECONDS
 
     async def _look(self) -> None:
         """Now and then: does the database answer, and has a person moved one of our positions?"""
         now = asyncio.get_running_loop().time()
-        if now < self._next_look:
-            return
+        if now >= self._next_look:
+            await unbroken(self._compare_epochs(), self._stop)
+            self._progress.resumed()
+            self._next_look = now + LOOK_SECONDS
+
+    async def _compare_epochs(self) -> None:
         async with transaction(self._runtime.engine) as conn:
             cluster = self._runtime.broker.cluster
             known = await positions.epochs(conn, self._group, cluster, self._topics)
         if any(known.get(tp) != at.epoch for tp, at in self._positions.items()):
             raise Fenced("a position was set, or another consumer took it")
-        self._progress.resumed()
-        self._next_look = now + LOOK_SECONDS
 
     async def _wait_for(self, error: Exception) -> None:
         if not is_dependency(error):

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.models import Delivery, Head, Planned
@@ -113,7 +112,7 @@ def _delivery(row: Mapping[str, Any], now: datetime) -> Delivery:
         case_id=row["case_id"],
         effect=row["effect"],
         target=row["target"],
-        payload=msgspec.json.decode(row["payload"]),
+        payload=row["payload"],
         version=row["version"],
         at=row["at"],
         attempts=row["attempts"],

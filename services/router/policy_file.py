@@ -123,7 +123,7 @@ def _wrong_defaults(document: Document, key: str) -> Iterator[Problem]:
     for index, condition in enumerate(conditions):
         hides = first.get(_ALWAYS, first.get(condition, index) if condition else index)
         if hides != index:
-            why = "has no `when`; put it last" if _ALWAYS in first else "has the same condition"
+            why = "is for everything; put it last" if _ALWAYS in first else "has the same condition"
             message = f"is never reached: the rule on line {document.line((key, hides))} {why}"
             yield document.problem((key, index), message)
         first.setdefault(condition, index)
@@ -133,7 +133,9 @@ def _condition_of(rule: Any) -> str:
     """The source of a rule's condition on one line; empty for what cannot be read."""
     if not isinstance(rule, dict):
         return ""
-    condition = rule.get("when", _ALWAYS)
+    condition = rule.get("when")
+    if condition is None:
+        return _ALWAYS
     return " ".join(condition.split()) if isinstance(condition, str) else ""
 
 

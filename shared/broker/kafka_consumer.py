@@ -113,7 +113,7 @@ class KafkaConsumer:
             self._tell("pause" if tp in partitions else "resume", KafkaPartition(*tp))
 
     async def hint(self, positions: Mapping[TopicPartition, int]) -> None:
-        if self._consumer is None or time.monotonic() < self._hint_after:
+        if self._consumer is None or not positions or time.monotonic() < self._hint_after:
             return
         offsets = {KafkaPartition(*tp): at for tp, at in positions.items()}
         try:

@@ -94,7 +94,8 @@ class PostgresBroker:
     async def start(self) -> None:
         """Raises BrokerUnavailable when PostgreSQL does not answer; may be called again."""
         if self._pool is None:
-            arguments = session_arguments(self._url, "regie-log")
+            # All it writes may be lost in a crash: hints, and the trimming of old records.
+            arguments = session_arguments(self._url, "regie-log", synchronous_commit="off")
             self._pool = await asyncpg.create_pool(**arguments, min_size=0, max_size=3)
         every = [(topic, p) for topic, count in self._partitions.items() for p in range(count)]
         await self._query(_CREATE, [topic for topic, _ in every], [p for _, p in every])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -72,6 +72,8 @@ class PostgresConsumer:
         self._generation = 0
         self._next: dict[TopicPartition, int] = {}
         self._paused: frozenset[TopicPartition] = frozenset()
+        self._ahead: asyncio.Task[list[Record]] | None = None
+        self._ahead_holds = False  # False: what is read ahead is no longer what comes next
 
     async def __aenter__(self) -> Self:
         self._listeners.add(self)
@@ -98,30 +100,47 @@ class PostgresConsumer:
             while active and generation == self._generation:
                 self.nudge.clear()
                 async with answering("PostgreSQL did not give records", CALL_SECONDS, AWAY):
-                    records = await self._read(most)
+                    records = await self._next_records(most)
                 if records or clock() >= until:
-                    return self._batch(records)
+                    return self._hand_out(records, most)
                 await self._rest(min(pause, until - clock()))
                 pause = min(2 * pause, POLL_SECONDS[1])
         except BrokerUnavailable:
             await self._leave()
             raise
-        return self._batch(())
+        return self._hand_out([], most)
 
     async def seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._ahead_holds = False
         self._next.update({tp: at for tp, at in positions.items() if tp in self._next})
 
     def pause(self, partitions: frozenset[TopicPartition]) -> None:
+        self._ahead_holds = False
         self._paused = partitions
 
     async def hint(self, positions: Mapping[TopicPartition, int]) -> None:
+        if not positions:
+            return
         try:
             await self._commit(positions)
         except BrokerUnavailable:
             pass  # the truth is in the positions table
 
-    def _batch(self, records: Iterable[Record]) -> Batch:
+    def _hand_out(self, records: list[Record], most: int) -> Batch:
+        self._next.update({record.tp: record.offset + 1 for record in records})
+        if len(records) == most:
+            # More waits: PostgreSQL reads it while these are handled.
+            self._ahead = asyncio.create_task(self._read(most), name=f"{self._group}-ahead")
+            self._ahead_holds = True
         return Batch(self._generation, frozenset(self._next), tuple(records))
+
+    async def _next_records(self, most: int) -> list[Record]:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            records = await ahead
+            if self._ahead_holds and len(records) <= most:
+                return records
+        return await self._read(most)
 
     async def _active(self) -> bool:
         """Whether we are the group's one reader; becoming it opens a new generation."""
@@ -141,6 +160,10 @@ class PostgresConsumer:
 
     async def _leave(self) -> None:
         session, self._session = self._session, None
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.wait({ahead}, timeout=CALL_SECONDS)
         if self._next:
             self._next = {}
             self._generation += 1
@@ -177,9 +200,7 @@ class PostgresConsumer:
             list(takes.values()),
             FETCH_BYTES // len(takes),
         )
-        records = [record_of(row) for row in rows]
-        self._next.update({record.tp: record.offset + 1 for record in records})
-        return records
+        return [record_of(row) for row in rows]
 
 
 def record_of(row: Any) -> Record:

@@ -80,7 +80,7 @@ class _Exchange:
 
     async def _receive(self) -> Message:
         message = await self.receive()
-        if self.limit and message["type"] == "http.request":
+        if self.limit and not self.status and message["type"] == "http.request":
             self.read += len(message.get("body", b""))
             if self.read > self.limit:
                 # As an HTTPException, because FastAPI turns any other into a 400.

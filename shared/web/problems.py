@@ -24,6 +24,7 @@ from shared.errors import (
     Unavailable,
 )
 from shared.web.answers import to_json
+from shared.web.lingering import Lingering
 
 _RETRY_AFTER: Final = "2"
 _AWAY: Final[dict[type[Unavailable], tuple[str, str]]] = {
@@ -44,7 +45,8 @@ def problem(
         "name": name,
         "detail": detail,
     }
-    return Response(to_json(document), status, headers, media_type="application/problem+json")
+    kind = Lingering if status == 413 else Response
+    return kind(to_json(document), status, headers, media_type="application/problem+json")
 
 
 def refused(error: Refused) -> Response:

@@ -122,7 +122,7 @@ async def postgres_reader(
             places = {record.tp: record.offset + 1 for record in batch.records}
             return len(batch.records), places
 
-        await consumer.fetch(0, 0)
+        await consumer.fetch(1, 0.0)  # joins; what it may bring is fetched again
         await consumer.seek({tp: at.start for tp, at in ranges.items()})
         yield getmany
 

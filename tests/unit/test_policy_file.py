@@ -261,7 +261,7 @@ def test_a_policy_with_all_mistakes_at_once() -> None:
     ]
     assert "goes round: a → b → c → a" in found[1]
     assert "the name `one` is taken by line 8" in found[5]
-    assert "is never reached: the rule on line 9 has no `when`" in found[6]
+    assert "is never reached: the rule on line 9 is for everything" in found[6]
 
 
 def test_routing_needs_a_rule_for_everything_else() -> None:
@@ -277,7 +277,7 @@ def test_a_rule_that_an_earlier_one_hides() -> None:
         "6 routing[1]: is never reached: the rule on line 5 has the same condition"
     )
     rules = "[{name: c, when: 'true', team: desk}, {name: d, team: desk}]"
-    assert "line 5 has no `when`; put it last" in only_problem(least_with(routing=rules))
+    assert "line 5 is for everything; put it last" in only_problem(least_with(routing=rules))
 
 
 def test_service_levels_without_one_are_worth_a_warning() -> None:

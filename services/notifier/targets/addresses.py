@@ -15,20 +15,24 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Reach = Literal["public", "private", "never"]
 
-# Link-local, "this host", multicast, reserved; and metadata services outside of these.
-_NEVER: Final = tuple(
+# Link-local, and the metadata services outside of it.
+_METADATA: Final = tuple(
     ip_network(network)
     for network in (
-        "0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4",
+        "169.254.0.0/16", "fe80::/10",
         "100.100.100.200/32",  # Alibaba Cloud
         "168.63.129.16/32",  # Azure
         "192.0.0.192/32",  # Oracle Cloud
-        "::/128", "fe80::/10", "ff00::/8",
         "fd00:ec2::254/128",  # AWS
         "fd20:ce::254/128",  # Google Cloud
         "fd00:42::42/128",  # Scaleway
     )
 )  # fmt: skip
+# "This host", multicast, reserved.
+_NOBODY: Final = tuple(
+    ip_network(network)
+    for network in ("0.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "::/128", "ff00::/8")
+)
 _PRIVATE: Final = tuple(
     ip_network(network)
     for network in (
@@ -49,10 +53,10 @@ _ISATAP: Final = {0x0000_5EFE, 0x0200_5EFE}  # RFC 5214, in front of the last 32
 
 
 def reach(address: Address) -> Reach:
-    """`never` wins: it may hide in any IPv6 wrapping. A tunnel is private at best."""
-    if any(_within(one, _NEVER) for one in (address, *hidden(address))):
-        return "never"
+    """A metadata service is found in any IPv6 wrapping. A tunnel is private at best."""
     plain = unwrapped(address)
+    if any(_within(one, _METADATA) for one in (plain, *hidden(address))) or _within(plain, _NOBODY):
+        return "never"
     if isinstance(plain, IPv6Address) and plain not in _GLOBAL_UNICAST:
         return "private"
     if _within(plain, _PRIVATE) or _is_isatap(plain):

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 import httpcore
@@ -47,8 +49,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, guard: Guard, resolve: Resolve) -> None:
         self._pool = httpcore.AsyncConnectionPool(
-            # Reads SSL_CERT_FILE: an operator may have an authority of their own.
-            ssl_context=httpx.create_ssl_context(),
+            ssl_context=_tls(),
             max_connections=_CONNECTIONS,
             keepalive_expiry=_KEPT,
             network_backend=_Backend(guard, resolve),
@@ -156,6 +157,12 @@ class _Backend(AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """certifi's authorities, or SSL_CERT_FILE's where an operator has one of their own."""
+    return httpx.create_ssl_context()
 
 
 @contextmanager
