@@ -241,7 +241,7 @@ _TEXTS: Final = {"number": _needed(read_sender), "messaging_service": _TEXT}
 ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
     "email": {
         "mailgun": _MAIL | {"signing_key": _needed(read_secrets), "api_key": _SECRET},
-        "smtp": _MAIL | {"listen": _needed(read_listen)},
+        "smtp": _MAIL | {"listen": _needed(read_listen), "protocol": _TEXT},
         "sendgrid": _MAIL | {"public_key": _TEXT, "password": _SECRET, "api_key": _SECRET},
         "postmark": _MAIL
         | {"username": _TEXT, "password": _needed(read_secrets), "server_token": _SECRET},

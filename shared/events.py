@@ -8,8 +8,8 @@ added here must have a default, so that an older event still reads.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -39,6 +39,7 @@ RANK: Final[dict[str, int]] = {
 }  # fmt: skip
 
 
+@cache
 def type_name(class_name: str) -> str:
     """`DeliveryStatusReceived` → `delivery.status_received`."""
     first, *rest = re.findall(r"[A-Z][a-z0-9]*", class_name)
@@ -500,5 +501,3 @@ class CaseChanged(Event):
 
 
 Body = MessageReceived | HeartbeatSent | DeliveryStatusReceived | DeliveryReported | CaseChanged
-
-dotted: Callable[[type[Event]], str] = lambda kind: type_name(kind.__name__)  # noqa: E731

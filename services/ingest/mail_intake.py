@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -21,7 +20,7 @@ from shared.channels import Parked, Parsed
 from shared.channels.email import message_from_mime
 from shared.channels.email.addresses import account_at
 from shared.channels.email.mime import LARGEST
-from shared.errors import Misconfigured, RegieError, Unavailable
+from shared.errors import RegieError, Unavailable
 from shared.telemetry import describe
 
 log = structlog.get_logger("ingest")
@@ -31,10 +30,6 @@ Accept = Callable[[Parsed, str], Awaitable[None]]
 _IN_THREAD: Final = 256 * 1024  # bytes from which parsing would hold up the other connections
 _MOST_RECIPIENTS: Final = 100
 _LONGEST_ACCEPT: Final = 60.0  # seconds; the other server waits ten minutes (RFC 5321 4.5.3.2.6)
-_SIZE: Final = re.compile(r"(\d+)\s*(|[KMG]i?)B?", re.IGNORECASE)
-_UNITS: Final = {
-    "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30,
-}  # fmt: skip
 
 _TAKEN, _LATER = "250 2.0.0 OK", "451 4.3.0 Not durable yet: keep it and come again"
 _TOO_LARGE, _STRANGE = "552 5.3.4 Message too large", "550 5.1.1 No such mailbox here"
@@ -42,13 +37,8 @@ _TOO_MANY = "452 4.5.3 Too many recipients: send the rest in another mail"
 
 
 def max_size(account: Account) -> int:
-    """Bytes that a mail to this account may have. Raises Misconfigured."""
-    given = account.settings.get("max_size", LARGEST)
-    found = _SIZE.fullmatch(str(given).strip())
-    size = int(found[1]) * _UNITS[found[2].lower()] if found else 0
-    if size <= 0:
-        raise Misconfigured(f"account {account.name}: max_size must be a size, as 25MB")
-    return min(size, LARGEST)
+    """Bytes that a mail to this account may have."""
+    return min(int(account.settings.get("max_size", LARGEST)), LARGEST)
 
 
 class MailIntake:

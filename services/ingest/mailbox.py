@@ -18,7 +18,6 @@ from aiosmtpd.smtp import SMTP
 
 from services.ingest.mail_intake import Accept, MailIntake, max_size
 from shared.accounts import Account, Accounts
-from shared.channels.email.addresses import own_address
 from shared.errors import Misconfigured
 
 _LONGEST_LINE: Final = 64 * 1024  # bytes; many programs ignore the limit of 998
@@ -72,7 +71,6 @@ def _places(accounts: Iterable[Account]) -> dict[_Place, list[Account]]:
     places: dict[_Place, list[Account]] = {}
     for account in accounts:
         if account.channel == "email" and account.provider == "smtp":
-            _check(account)
             places.setdefault(_place(account), []).append(account)
     if len({(place.host, place.port) for place in places if place.port}) < sum(
         1 for place in places if place.port
@@ -92,12 +90,6 @@ def _place(account: Account) -> _Place:
     if protocol not in ("smtp", "lmtp"):
         raise Misconfigured(f"account {account.name}: protocol must be smtp or lmtp")
     return _Place(host.strip("[]"), int(port), protocol == "lmtp")
-
-
-def _check(account: Account) -> None:
-    if not own_address(account):
-        raise Misconfigured(f"account {account.name}: address is missing, as post@example.org")
-    max_size(account)
 
 
 class _Listener:

@@ -193,7 +193,7 @@ WITH new AS (
 )
 UPDATE deliveries d SET state = new.state, next_at = coalesce(new.next_at, d.next_at),
     provider_id = new.provider_id, error = new.error, lease_until = NULL,
-    ended_at = CASE WHEN new.state = 'pending' THEN NULL ELSE $7 END,
+    ended_at = CASE WHEN new.state = 'pending' THEN NULL ELSE $7::timestamptz END,
     payload = CASE WHEN new.state <> 'pending' AND d.payload ->> 'secret' = 'true'
         THEN jsonb_set(d.payload, '{text}', '""') ELSE d.payload END
 FROM held JOIN new USING (id)

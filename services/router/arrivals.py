@@ -205,7 +205,7 @@ class Arrivals:
         if later:
             await (await driver(self.desk.connection)).execute(
                 "UPDATE messages SET text = CASE WHEN new.more "
-                "THEN messages.text || E'\\n' ELSE '' END || new.text, "
+                "THEN messages.text || chr(10) ELSE '' END || new.text, "
                 "kind = CASE WHEN new.kind = '' THEN messages.kind ELSE new.kind END, data = messages.data || new.data "
                 "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bool[]) "
                 "AS new (id, text, kind, data, more) WHERE messages.id = new.id",

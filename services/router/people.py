@@ -36,6 +36,7 @@ async def identify(
     also: Iterable[UUID] = (),
 ) -> People:
     """Finds or makes the customer of each message and locks them all, by id (`also` too)."""
+    await _move_numbers(connection, messages)
     known = await _read(connection, {i for m in messages for i in m.sender.identities})
     made: set[UUID] = set()
     while True:
@@ -76,6 +77,32 @@ def _assign(
                 found[identity] = customer
                 new[identity] = (customer, proven)
     return people, new
+
+
+async def _move_numbers(connection: AsyncConnection, messages: Sequence[MessageReceived]) -> None:
+    """A changed number detaches: the platform says that its user has another one now, and the old
+    one may soon be a stranger's."""
+    moves = [
+        (m.attributes["old_identity"], m.attributes["new_identity"])
+        for m in messages
+        if m.sender.authentication == "proven" and m.kind == "auto_reply"
+        and "old_identity" in m.attributes and "new_identity" in m.attributes
+    ]  # fmt: skip
+    for old, new in moves:
+        raw = await driver(connection)
+        customer = await raw.fetchval(
+            "DELETE FROM identities WHERE scheme = split_part($1, ':', 1) "
+            "AND value = substr($1, strpos($1, ':') + 1) RETURNING customer_id",
+            old,
+        )
+        if customer is not None:
+            await raw.execute(
+                "INSERT INTO identities (scheme, value, customer_id, verified) "
+                "VALUES (split_part($1, ':', 1), substr($1, strpos($1, ':') + 1), $2, true) "
+                "ON CONFLICT DO NOTHING",
+                new,
+                customer,
+            )
 
 
 async def _read(connection: AsyncConnection, identities: set[Identity]) -> Found:

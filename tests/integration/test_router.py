@@ -306,3 +306,55 @@ async def test_two_clocks_fire_each_step_once(database_url: str, tmp_path: Path)
     assert row[0] == 300
     await one.engine.dispose()
     await two.engine.dispose()
+
+
+async def test_a_changed_number_detaches(room: Room) -> None:
+    await room.hear(message())
+    moved = {"old_identity": "e164:+31612345678", "new_identity": "e164:+31687654321"}
+    notice = message("changed", kind="auto_reply", automatic=True, attributes=moved,
+                     sender=sender("+31687654321"), at=after(minutes=1))  # fmt: skip
+    await room.hear(notice)
+    rows = await room.rows("SELECT value FROM identities")
+    assert [row[0] for row in rows] == ["+31687654321"]
+    await room.hear(message("A stranger now", at=after(minutes=2)))
+    assert (await room.rows("SELECT count(*) FROM customers"))[0][0] == 2
+
+
+async def test_a_call_that_turns_out_answered_waits_no_more(room: Room) -> None:
+    call = {**CALL, "reference": "CA2", "sender": sender(authentication="asserted")}
+    await room.hear(message("Missed call", call=Call(outcome="missed"), **call))
+    call |= {"kind": "call_ended"}
+    await room.hear(message("Call", call=Call(outcome="answered", duration=60), **call))
+    (case,) = await room.rows("SELECT waiting_since, due_metric FROM cases")
+    assert case == (None, "resolution")
+    (clock,) = await room.rows("SELECT state FROM deadlines WHERE metric = 'first_response'")
+    assert clock.state == "met"
+
+
+async def test_a_transcript_adds_to_its_voicemail(room: Room) -> None:
+    call = {**CALL, "sender": sender(authentication="asserted")}
+    left = message(
+        "Voicemail",
+        reference="CA3",
+        call=Call(outcome="voicemail"),
+        **{**call, "kind": "voicemail"},
+    )
+    heard = message(
+        "Please call me back", thread=Thread(target="CA3"), at=after(seconds=30),
+        **{**call, "kind": "edit"},
+    )  # fmt: skip
+    await room.hear(left)
+    await room.hear(heard)
+    (row,) = await room.rows("SELECT text FROM messages WHERE kind = 'voicemail'")
+    assert row.text == "Voicemail\nPlease call me back"
+
+
+async def test_an_edit_replaces_and_a_withdrawal_empties(room: Room) -> None:
+    first = message("Teh parcel", reference="w1")
+    await room.hear(first)
+    await room.hear(message("The parcel", kind="edit", thread=Thread(target="w1")))
+    (row,) = await room.rows("SELECT text FROM messages WHERE kind = 'message'")
+    assert row.text == "The parcel"
+    await room.hear(message("", kind="revoke", thread=Thread(target="w1")))
+    (row,) = await room.rows("SELECT text FROM messages WHERE kind = 'message'")
+    assert row.text == ""

@@ -516,7 +516,7 @@ async def test_a_reply_whose_sender_died_in_the_call_is_unknown(room: Notifying)
     assert texts(room.endpoint) == ["one", "two"]
     assert [report.status for report in await room.reports()] == ["unknown", "sent"]
     (attempt,) = await room.rows(
-        "SELECT error FROM attempts a JOIN deliveries d "
+        "SELECT a.error FROM attempts a JOIN deliveries d "
         "ON d.id = a.delivery_id WHERE d.state = 'unknown'"
     )
     assert "stopped between the call and its record" in attempt.error
