@@ -72,21 +72,18 @@ def _places(accounts: Iterable[Account]) -> dict[_Place, list[Account]]:
     for account in accounts:
         if account.channel == "email" and account.provider == "smtp":
             places.setdefault(_place(account), []).append(account)
-    if len({(place.host, place.port) for place in places if place.port}) < sum(
-        1 for place in places if place.port
-    ):
+    taken = [(place.host, place.port) for place in places if place.port]
+    if len(set(taken)) < len(taken):
         raise Misconfigured(
-            "two accounts listen on one address, one with protocol smtp and one with lmtp: "
+            "accounts listen on one address, some with protocol smtp and some with lmtp: "
             "give them different ports"
         )
     return places
 
 
 def _place(account: Account) -> _Place:
-    host, _, port = str(account.settings.get("listen", "")).rpartition(":")
+    host, _, port = str(account.settings["listen"]).rpartition(":")
     protocol = str(account.settings.get("protocol", "smtp")).lower()
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise Misconfigured(f"account {account.name}: listen must be host:port, as 127.0.0.1:2526")
     if protocol not in ("smtp", "lmtp"):
         raise Misconfigured(f"account {account.name}: protocol must be smtp or lmtp")
     return _Place(host.strip("[]"), int(port), protocol == "lmtp")

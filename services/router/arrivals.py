@@ -210,14 +210,14 @@ class Arrivals:
                 "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bool[]) "
                 "AS new (id, text, kind, data, more) WHERE messages.id = new.id",
                 list(later),
-                [_new_text(m) for m in later.values()],
+                ["" if m.kind == "revoke" else m.text for m in later.values()],
                 ["" if m.kind in _REPLACING else m.kind for m in later.values()],
                 [_data(m) if m.call else '{"edited": true}' for m in later.values()],
                 [_adds(m) for m in later.values()],
             )
 
 
-def _new_text(message: MessageReceived, old: str = "") -> str:
+def _new_text(message: MessageReceived, old: str) -> str:
     if message.kind == "revoke":
         return ""
     return f"{old}\n{message.text}" if _adds(message) else message.text

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import NodeNotReadyError, for_code
 
 from shared.broker import GroupCommits, TopicPartition
 from shared.broker.answering import answering
@@ -34,6 +34,8 @@ class Administrator:
         topics  name to number of partitions. Raises BrokerUnavailable, Misconfigured
         """
         cluster = await self._ask("describe_cluster")
+        if not cluster["brokers"]:
+            raise BrokerUnavailable("no broker of this Kafka is ready yet")
         copies, settings = topic_options(len(cluster["brokers"]))
         missing = set(topics) - set(await self._ask("list_topics"))
         if missing:
@@ -108,6 +110,11 @@ class Administrator:
     async def _call(self, method: str, *args: Any) -> Any:
         try:
             return await getattr(await self._open(), method)(*args)
+        except (AttributeError, AssertionError) as error:
+            # aiokafka takes for granted that the metadata names a broker and a controller; those
+            # of a Kafka that is just coming up do not.
+            await self.close()
+            raise NodeNotReadyError("no broker is ready yet") from error
         except (*AWAY, TimeoutError, asyncio.CancelledError):
             await self.close()
             raise

@@ -78,15 +78,24 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
         yield town
 
 
-@pytest.fixture(scope="session", params=["postgres", "kafka"])
+@pytest.fixture(
+    scope="session", params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)]
+)
+def log_env(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What names the log: nothing for the one in PostgreSQL, or Kafka's address."""
+    if request.param == "postgres":
+        return {}
+    return {"REGIE_KAFKA_BOOTSTRAP": request.getfixturevalue("kafka")}
+
+
+@pytest.fixture(scope="session")
 async def regie(
-    request: pytest.FixtureRequest, town: Town, tmp_path_factory: pytest.TempPathFactory
+    log_env: dict[str, str], town: Town, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Regie]:
-    """Everything in one process, on the log in PostgreSQL and on Kafka."""
-    env = town.env(HASTY)
-    if request.param == "kafka":
-        env["REGIE_KAFKA_BOOTSTRAP"] = request.getfixturevalue("kafka")
-    async with running(Regie(tmp_path_factory.mktemp("regie") / "data", env)) as regie:
+    """Everything in one process, on either log."""
+    town.forget()
+    data_dir = tmp_path_factory.mktemp("regie") / "data"
+    async with running(Regie(data_dir, town.env(HASTY, **log_env))) as regie:
         yield regie
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import orjson
 import pytest
 from standardwebhooks import Webhook
 
-from tests.e2e.doors import Doors, a_mail, whatsapp_message, whatsapp_status
+from tests.e2e.doors import Doors, a_mail, meta_signature, whatsapp_message, whatsapp_status
 from tests.e2e.process import attempts
 from tests.e2e.town import Notified, Town
 
@@ -207,17 +208,18 @@ async def test_the_team_is_reminded_then_told_of_the_breach(
     fallback = (await agent.get(f"/v1/cases/{case['id']}")).json()
     assert (fallback["team"], fallback["priority"]) == ("frontdesk", "high")
     await doors.whatsapp("Please hurry with parcel five-oh-six", "31600000506")
+    other = await case_about(agent, "five-oh-six")
 
-    async def signed() -> Any:
-        return [n for n in town.notified if len(n.headers["webhook-signature"].split()) == 2]
+    async def told_again() -> Any:
+        return [n for n in town.notified if n.path == "/parcels" and other["id"] in str(n.body)]
 
-    notified = (await until(signed, 40))[0]
+    notified = (await until(told_again, 40))[0]
     assert Webhook(secret).verify(notified.body, notified.headers)
 
 
 async def _rotated(agent: Client, ending: str) -> str:
     targets = (await agent.get("/v1/targets")).json()["items"]
-    (target,) = [t for t in targets if t["target"].endswith(ending)]
+    (target,) = [t for t in targets if t["address"].endswith(ending)]
     secret: str = (await agent.post(f"/v1/targets/{target['id']}/rotate")).json()["secret"]
     return secret
 
@@ -257,7 +259,7 @@ async def test_a_customer_moves_from_whatsapp_to_mail_without_starting_again(
 
 async def test_what_is_wrongly_signed_leaves_only_a_counter(doors: Doors, agent: Client) -> None:
     before = (await agent.get("/ops/dead-letters")).json()["items"]
-    for signature in ("", "sha256=00", "sha256=" + "0" * 64, "\x00"):
+    for signature in ("", "sha256=00", "sha256=" + "0" * 64, "sha1=7"):
         answer = await doors.raw_meta(b'{"object":"whatsapp_business_account"}', signature)
         assert answer.status_code == 401
     assert (await agent.get("/ops/dead-letters")).json()["items"] == before
@@ -268,8 +270,6 @@ async def test_what_is_wrongly_signed_leaves_only_a_counter(doors: Doors, agent:
 async def test_what_is_rightly_signed_and_unreadable_is_parked_with_its_bytes(
     doors: Doors, agent: Client
 ) -> None:
-    from tests.e2e.doors import meta_signature
-
     for body in (b'{"object": "whatsapp_business_account", "entry": 7}', b"\xff\xfe not json"):
         answer = await doors.raw_meta(body, meta_signature(body))
         assert answer.status_code == 200
@@ -278,7 +278,7 @@ async def test_what_is_rightly_signed_and_unreadable_is_parked_with_its_bytes(
             letters = (await agent.get("/ops/dead-letters", params={"limit": 200})).json()["items"]
             for letter in letters:
                 shown = (await agent.get(f"/ops/dead-letters/{letter['id']}")).json()
-                if wanted.decode("utf-8", "replace")[:20] in str(shown):
+                if shown["raw"] and b64decode(shown["raw"]) == wanted:
                     return shown
             return None
 

@@ -63,6 +63,12 @@ class Town:
             **more,
         )
 
+    def forget(self) -> None:
+        """Whatever reached it so far."""
+        self.notified.clear()
+        self.mails.clear()
+        self.meta.accepted.clear()
+
     async def _notify(self, request: Request) -> Response:
         body = await request.body()
         self.notified.append(Notified(request.url.path, dict(request.headers), body))

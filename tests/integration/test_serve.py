@@ -91,7 +91,6 @@ def env(tmp_path: Path) -> dict[str, str]:
     channels.write_text(CHANNELS)
     return {
         "REGIE_CHANNELS_FILE": str(channels),
-        "REGIE_POLICY_FILE": str(EXAMPLE),
         "REGIE_DATA_DIR": str(tmp_path / "data"),
         "PORTAL_SECRET": SECRETS["PORTAL_SECRET"],
     }

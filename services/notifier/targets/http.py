@@ -23,14 +23,20 @@ from services.notifier.targets.addresses import read_address
 from services.notifier.targets.guard import Forbidden, Guard
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-_KEPT: Final = 20  # s an idle connection is kept
+_KEPT: Final = 5  # s; a server that closes an idle connection as we use it leaves a doubt
 _CONNECTIONS: Final = 100
 
 
-def guarded_client(guard: Guard, resolve: Resolve | None = None) -> httpx.AsyncClient:
-    """Follows no redirect, reads no proxy from the environment, verifies certificates."""
+def guarded_client(
+    guard: Guard, resolve: Resolve | None = None, tls: ssl.SSLContext | None = None
+) -> httpx.AsyncClient:
+    """Follows no redirect, reads no proxy from the environment, verifies certificates.
+
+    resolve  every address of a name; by default the system's answer
+    tls      whom to trust; by default certifi's authorities, or those of SSL_CERT_FILE
+    """
     return httpx.AsyncClient(
-        transport=GuardedTransport(guard, resolve or resolve_by_system),
+        transport=GuardedTransport(guard, resolve or resolve_by_system, tls or _tls()),
         follow_redirects=False,
         trust_env=False,
         timeout=15,
@@ -47,9 +53,9 @@ async def resolve_by_system(host: str, port: int) -> Sequence[str]:
 class GuardedTransport(httpx.AsyncBaseTransport):
     """httpx over a pool of httpcore whose connections are made by `_Backend`."""
 
-    def __init__(self, guard: Guard, resolve: Resolve) -> None:
+    def __init__(self, guard: Guard, resolve: Resolve, tls: ssl.SSLContext) -> None:
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_tls(),
+            ssl_context=tls,
             max_connections=_CONNECTIONS,
             keepalive_expiry=_KEPT,
             network_backend=_Backend(guard, resolve),
@@ -161,7 +167,6 @@ class _Backend(AsyncNetworkBackend):
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """certifi's authorities, or SSL_CERT_FILE's where an operator has one of their own."""
     return httpx.create_ssl_context()
 
 

@@ -32,16 +32,33 @@ def addresses(raw: bytes) -> list[Address]:
     except Exception:  # nested comments exhaust the standard library's parser
         pairs = []
     read = [Address(_name(name), _plain(value)) for name, value in pairs]
-    good = [each for each in read if is_address(each.value)]
-    return good or [Address("", found.lower()) for found in _ADDRESS.findall(header_text(raw))][:1]
+    # What does not stand there as it is was glued together by the parser from broken pieces.
+    good = [each for each in read if is_address(each.value) and each.value in line.lower()]
+    return good or _searched(header_text(raw[:_LONGEST]).lower())
+
+
+def _searched(line: str) -> list[Address]:
+    # `a@bank.example <b@evil.example>`: the name before the brackets may look like an address.
+    angled = re.findall(r"<\s*([^<>\s]{3,300})\s*>", line)
+    found = [each for each in angled if is_address(each)] or _ADDRESS.findall(line)
+    return [Address("", each) for each in found]
 
 
 def sender_of(headers: Headers) -> Address | None:
     """Who says to have written it: From, else Sender; None where both are missing or broken."""
     for name in ("From", "Sender"):
-        if found := addresses(headers.raw(name)):
-            return found[0]
+        if found := author_in(headers.raw(name)):
+            return found
     return None
+
+
+def author_in(raw: bytes) -> Address | None:
+    """The one address of a header that should have one; None where it has none."""
+    found = addresses(raw)
+    line = header_text(raw[:_LONGEST]).lower()
+    # An unquoted name may look like an address: what stands in brackets is the address.
+    bracketed = [each for each in found if f"<{each.value}>" in line]
+    return next(iter(bracketed if bracketed and "," not in line else found), None)
 
 
 def recipients_of(headers: Headers, *names: str) -> list[str]:

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from shared.channels.email.addresses import addresses, domain_of, sender_of
+from shared.channels.email.addresses import author_in, domain_of, sender_of
 from shared.channels.email.bounces import OUR_ID, Report, read_report
 from shared.channels.email.headers import Headers
 from shared.channels.email.mime import Mail
@@ -74,9 +74,9 @@ def is_machine(address: str) -> bool:
 
 def is_form(headers: Headers) -> bool:
     """Whether a machine sent it on behalf of the person in Reply-To."""
-    sender, answer_to = sender_of(headers), addresses(headers.raw("Reply-To"))
+    sender, answer_to = sender_of(headers), author_in(headers.raw("Reply-To"))
     return bool(
-        sender and is_machine(sender.value) and answer_to and not is_machine(answer_to[0].value)
+        sender and is_machine(sender.value) and answer_to and not is_machine(answer_to.value)
     )
 
 

@@ -54,7 +54,7 @@ def compose(
     address = own_address(account)
     body["From"] = formataddr((_one_line(str(account.settings.get("display_name", ""))), address))
     body["To"] = message.recipient.value
-    body["Subject"] = _header(subject_of(message))
+    body["Subject"] = _header("Subject", subject_of(message))
     body["Date"] = format_datetime(at)
     body["Message-ID"] = message_id(message.id, account)
     if reply_to := _reply_to(message, account, address):
@@ -116,9 +116,10 @@ def _file(attachment: Attachment, content: bytes) -> Message:
     return part
 
 
-def _header(text: str) -> Header | str:
+def _header(name: str, text: str) -> str:
     # Plain text that looks like an encoded word would be decoded by who reads it.
-    return text if text.isascii() and "=?" not in text else Header(text, "utf-8")
+    plain = text.isascii() and "=?" not in text
+    return text if plain else Header(text, "utf-8", header_name=name).encode()
 
 
 def _one_line(text: str) -> str:

@@ -11,6 +11,13 @@ from urllib.parse import unquote
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _RESERVED: Final = re.compile(r"[<>:\"|?*]")
+_EXTENSIONS: Final = {
+    "message/delivery-status": ".txt",
+    "message/disposition-notification": ".txt",
+    "message/feedback-report": ".txt",
+    "text/rfc822-headers": ".txt",
+    "message/rfc822": ".eml",
+}
 _LONGEST: Final = 150  # characters
 
 
@@ -58,7 +65,8 @@ def safe_name(name: str) -> str:
 
 
 def _made_up(number: int, content_type: str) -> str:
-    return f"part-{number}{mimetypes.guess_extension(content_type) or '.bin'}"
+    extension = _EXTENSIONS.get(content_type) or mimetypes.guess_extension(content_type)
+    return f"part-{number}{extension or '.bin'}"
 
 
 def _distinct(name: str, taken: set[str]) -> str:

@@ -17,7 +17,7 @@ from shared.channels import NewBlob, Parsed
 from shared.channels.bodies import keep
 from shared.channels.email.addresses import (
     Address,
-    addresses,
+    author_in,
     domain_of,
     is_address,
     own_address,
@@ -142,7 +142,7 @@ def _sender(headers: Headers, envelope: Envelope) -> Sender:
 
 
 def _author(headers: Headers) -> Address | None:
-    return addresses(headers.raw("Reply-To"))[0] if is_form(headers) else sender_of(headers)
+    return author_in(headers.raw("Reply-To")) if is_form(headers) else sender_of(headers)
 
 
 def _is_shared(headers: Headers) -> bool:

@@ -34,7 +34,7 @@ def mail_from_form(form: Form) -> Mail:
     kind, given = parameters(headers.raw("Content-Type"))
     return Mail(
         headers=headers,
-        text=choose(plain, rendered) if html else plain or form.text("stripped-text"),
+        text=(choose(plain, rendered) if html else plain or form.text("stripped-text")).strip(),
         html=html,
         files=named(_files(form), content_ids(html)),
         type=kind or "text/plain",

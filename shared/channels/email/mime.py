@@ -81,7 +81,7 @@ def read_mail(raw: bytes) -> Mail:
     body = reader.body(root)
     return Mail(
         headers=root.headers,
-        text=body.text,
+        text=body.text.strip(),
         html=body.html,
         files=named(reader.files, content_ids(body.html)),
         type=root.type,

@@ -7,7 +7,6 @@ certainly was not delivered; once it has, only its answer says so, and without o
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,17 +38,22 @@ class SmtpOutbound:
     attachments is refused rather than sent without them.
     """
 
-    def __init__(self, read: Callable[[str], Awaitable[bytes | None]] | None = None) -> None:
+    def __init__(
+        self,
+        read: Callable[[str], Awaitable[bytes | None]] | None = None,
+        limit: float = LIMIT,
+    ) -> None:
         self._read = read
+        self._limit = limit  # seconds for one message
 
     async def send(self, message: Outgoing, account: Account, http: httpx.AsyncClient) -> Receipt:
-        """Returns once the server has taken it. Raises SendError within 15 s."""
+        """Returns once the server has taken it. Raises SendError within the limit."""
         sender, recipient = own_address(account), _recipient(message)
         if not is_address(sender):
             raise SendError("misconfigured", f"account {account.name} has no mail `address`")
         attempt = _Attempt(_client(account, sender))
         try:
-            async with asyncio.timeout(LIMIT):
+            async with asyncio.timeout(self._limit):
                 files = [await self._enclosed(each) for each in message.attachments]
                 mail = compose(message, account, datetime.now(UTC), files)
                 await attempt.deliver(sender, recipient, mail)
@@ -85,6 +89,9 @@ class _Attempt:
 
     async def deliver(self, sender: str, recipient: str, mail: bytes) -> None:
         await self.client.connect()
+        if self.client.is_ehlo_or_helo_needed:
+            with suppress(aiosmtplib.SMTPHeloError):  # then MAIL tries HELO
+                await self.client.ehlo()
         options = ["BODY=8BITMIME"] if self.client.supports_extension("8bitmime") else []
         encoding = "ascii"
         if not recipient.isascii():
@@ -112,11 +119,9 @@ class _Attempt:
                 doubtful=True,
             )
         if isinstance(error, TimeoutError):
-            return SendError("timeout", f"the mail server took over {LIMIT:g} s", again=True)
-        if isinstance(error, ssl.SSLError | aiosmtplib.SMTPNotSupported):
-            return SendError("tls", f"no secure connection to the mail server: {error}", again=True)
+            return SendError("timeout", "the mail server took too long to answer", again=True)
         if isinstance(error, OSError | aiosmtplib.SMTPException):
-            return SendError("unreachable", f"the mail server is away: {error}", again=True)
+            return SendError("unreachable", f"no connection to the mail server: {error}", again=True)
         return SendError("rejected", f"the mail cannot be sent: {error}")
 
 

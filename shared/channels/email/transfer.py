@@ -17,7 +17,7 @@ def decoded(body: bytes, encoding: str) -> bytes:
     """The content of a part. Never raises: what fits no encoding comes back as it was."""
     encoding = encoding.strip().strip(";\"'").lower()
     if encoding == "base64":
-        return _base64(body)
+        return _base64(body) or body  # says base64, but is plain text from its first line on
     if encoding in ("quoted-printable", "quoted_printable"):
         # A soft break may be followed by blanks, and a lone CR makes the decoder skip a line.
         body = re.sub(rb"\r(?!\n)", b"\n", body)
@@ -29,18 +29,25 @@ def decoded(body: bytes, encoding: str) -> bytes:
 
 
 def _base64(body: bytes) -> bytes:
-    sample = body[:4096]
-    noise = re.sub(rb"[A-Za-z0-9+/=\s]", b"", sample)
-    if len(noise) * 20 > len(sample) or sample.strip().count(b" ") * 20 > len(sample):
-        return body  # says base64, but is plain
+    body = _before_text(body)
     first, *rest = re.split(rb"={1,2}\s*", body, maxsplit=_MOST_PIECES)
-    # Joined pieces each have their own padding; a footer added behind the padding is no base64.
+    # Joined pieces each have their own padding; what else stands behind it is noise.
     kept = [first, *(piece for piece in rest if piece and _is_base64(piece))]
     return b"".join(_piece(piece) for piece in kept)
 
 
+def _before_text(body: bytes) -> bytes:
+    # Scanners and lists add a footer in plain text behind the base64.
+    at = 0
+    for line in body.splitlines(keepends=True):
+        if line.strip().count(b" ") * 12 > len(line.strip()):
+            return body[:at]
+        at += len(line)
+    return body
+
+
 def _is_base64(piece: bytes) -> bool:
-    return b" " not in piece.strip() and _BASE64_ONLY.fullmatch(piece) is not None
+    return _BASE64_ONLY.fullmatch(piece) is not None
 
 
 def _piece(piece: bytes) -> bytes:

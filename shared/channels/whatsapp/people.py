@@ -48,7 +48,7 @@ def identity_of(id: str) -> Identity | None:
 def _identities(ids: Sequence[str]) -> tuple[Identity, ...]:
     # A reply goes to the first: the number while there is one, as Meta recommends, because then
     # the webhooks keep showing it.
-    found = [identity for id in ids if (identity := identity_of(id))]
+    found = [identity for id in dict.fromkeys(ids) if id and (identity := identity_of(id))]
     return tuple(dict.fromkeys(sorted(found, key=lambda identity: identity.scheme == "bsuid")))
 
 
