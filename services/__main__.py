@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from services.cli import operations
-from services.cli.database import migrate
+from services.cli.client import DataDir
 from services.cli.keys import keys
 from services.cli.policy import policy
+from services.cli.targets import targets
 
 if TYPE_CHECKING:
     from shared.accounts import Accounts
@@ -42,9 +43,9 @@ app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
 app.add_typer(operations.dead_letters, name="dead-letters")
 app.add_typer(operations.positions, name="positions")
+app.add_typer(targets, name="targets")
 app.command()(operations.lag)
 app.command()(operations.doctor)
-app.command()(migrate)
 
 
 def main() -> None:
@@ -76,6 +77,18 @@ def serve(
         env = {**made_up, **files, **env}
     place = Place(names, host, port, data_dir, demo)
     sys.exit(_run(place, env))
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to this version. `serve` does it too."""
+    from sqlalchemy import text
+
+    from services.cli.database import in_database
+
+    # Whoever is given the database is given it migrated.
+    in_database(data_dir, lambda connection: connection.execute(text("SELECT 1")))
+    typer.echo("the database is at this version")
 
 
 @dataclass(frozen=True)

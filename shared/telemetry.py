@@ -63,6 +63,7 @@ def configure_logs(style: str = "", stream: TextIO = sys.stderr) -> None:
     words = style == "console" or (not style and stream.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _with_request,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         _without_private,
@@ -107,6 +108,12 @@ def frames(error: BaseException) -> list[str]:
         f"{'/'.join(frame.filename.split('/')[-3:])}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
     ]
+
+
+def _with_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if current := trace.get():
+        event["request_id"] = current[3:35]
+    return event
 
 
 def _without_private(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import httpx
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    import httpx
+
+DataDir = Annotated[Path | None, typer.Option(help="Default: REGIE_DATA_DIR, or .regie.")]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -19,6 +24,8 @@ def base_url() -> str:
 
 def call(method: str, path: str, **request: Any) -> httpx.Response:
     """The answer, whose status is below 400 or among `accepted`; any other ends the command."""
+    import httpx
+
     url = base_url()
     key = os.environ.get("REGIE_KEY") or os.environ.get("REGIE_ADMIN_KEY", "")
     headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TypeVar
 
-import typer
 from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.cli.running import run, settings_of
-from shared.database import connect
-from shared.database import migrate as migrate_to_head
+from shared.database import connect, migrate, transaction
 from shared.embedded import DirectoryInUse, EmbeddedPostgres
 from shared.embedded.cluster import ROLE
 from shared.embedded.folder import PORT, Folder
 from shared.embedded.ready import DATABASE
 from shared.settings import Settings
 
-DataDir = Annotated[Path | None, typer.Option(help="Default: REGIE_DATA_DIR, or .regie.")]
+T = TypeVar("T")
 
 
-def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database to this version. `serve` does it too."""
+def in_database(data_dir: Path | None, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """What `work` returns, done in one transaction."""
+    settings = settings_of(data_dir)
 
-    async def work() -> None:
-        async with database(settings_of(data_dir)):
-            pass
+    async def connected() -> T:
+        async with database(settings) as engine, transaction(engine) as connection:
+            return await work(connection)
 
-    run(work())
-    typer.echo("the database is at this version")
+    return run(connected())
 
 
 @asynccontextmanager
@@ -39,7 +37,7 @@ async def database(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """An engine on a migrated database. Where a `serve` holds the data directory, it is that
     one's server, by its socket; else one is started for the length of the command."""
     async with _url(settings) as url:
-        await migrate_to_head(url)
+        await migrate(url)
         engine = connect(url, name="regie-command", pool=1)
         try:
             yield engine

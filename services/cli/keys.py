@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from services.cli.client import console, fail
-from services.cli.database import DataDir, database
-from services.cli.running import run, settings_of
-from shared import api_keys
-from shared.api_keys import Grant, KeyRow
-from shared.database import transaction
-from shared.durations import Duration
+from services.cli.client import DataDir, console, fail
+
+if TYPE_CHECKING:
+    from shared.api_keys import KeyRow
 
 keys = typer.Typer(help="API keys; each is shown once.", no_args_is_help=True)
 
@@ -40,28 +37,26 @@ def create(
     data_dir: DataDir = None,
 ) -> None:
     """Make a key and print it. It cannot be shown again."""
-    grant = Grant(role.value, agent, tuple(team or ()), tuple(account or ()), _expiry(expires))
+    from services.cli.database import in_database
+    from shared import api_keys
 
-    async def work() -> str:
-        async with database(settings_of(data_dir)) as engine, transaction(engine) as connection:
-            return await api_keys.create(connection, grant)
-
+    grant = api_keys.Grant(
+        role.value, agent, tuple(team or ()), tuple(account or ()), _expiry(expires)
+    )
     # To be piped into a variable: the key alone.
-    typer.echo(run(work()))
+    typer.echo(in_database(data_dir, lambda connection: api_keys.create(connection, grant)))
 
 
 @keys.command("list")
 def list_keys(data_dir: DataDir = None) -> None:
     """All keys, without their secrets."""
-
-    async def work() -> list[KeyRow]:
-        async with database(settings_of(data_dir)) as engine, transaction(engine) as connection:
-            return await api_keys.listing(connection)
+    from services.cli.database import in_database
+    from shared import api_keys
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("id", "role", "agent", "teams", "accounts", "made", "expires", "state"):
         table.add_column(column, overflow="fold")
-    for key in run(work()):
+    for key in in_database(data_dir, api_keys.listing):
         table.add_row(
             key.id, key.role, key.agent, ", ".join(key.teams) or "all",
             ", ".join(key.accounts) or "all", _day(key.created_at), _day(key.expires_at),
@@ -75,16 +70,16 @@ def revoke(
     key: Annotated[str, typer.Argument(help="Its id, or the whole key.")], data_dir: DataDir = None
 ) -> None:
     """Take a key back. In force within 5 s, at ingest within 60 s."""
+    from services.cli.database import in_database
+    from shared import api_keys
 
-    async def work() -> None:
-        async with database(settings_of(data_dir)) as engine, transaction(engine) as connection:
-            await api_keys.revoke(connection, key)
-
-    run(work())
+    in_database(data_dir, lambda connection: api_keys.revoke(connection, key))
     console.print("revoked")
 
 
 def _expiry(expires: str) -> datetime | None:
+    from shared.durations import Duration
+
     if not expires:
         return None
     try:

@@ -1,13 +1,13 @@
-"""`regie policy …`: `check` reads a file here, the others speak to a running Regie."""
+"""`regie policy …`: `check` reads a file where it stands; what changes a running Regie is to come."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from services.cli.client import call, console, errors, fail
+from services.cli.client import console, errors, fail
 
 policy = typer.Typer(help="What a service manager may change.", no_args_is_help=True)
 
@@ -39,17 +39,23 @@ def check(file: File) -> None:
     console.print(f"{file} is good: {len(read.teams)} teams, {len(results)} tests pass")
 
 
+@policy.command("dry-run")
+def dry_run(file: File) -> None:
+    """What the file would have decided on real history. In a later release."""
+    _later("dry-run", "`regie policy check` runs the file's own tests")
+
+
 @policy.command()
-def apply(
-    file: File, reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = ""
-) -> None:
-    """Put the file in force as a new version."""
-    current = call("GET", "/v1/policy")
-    answer = call(
-        "PUT",
-        "/v1/policy",
-        content=file.read_bytes(),
-        params={"reason": reason} if reason else None,
-        headers={"Content-Type": "application/yaml", "If-Match": current.headers.get("etag", "")},
-    )
-    console.print(f"in force: version {answer.headers.get('etag', '?')}")
+def apply(file: File) -> None:
+    """Put the file in force as a new version. In a later release."""
+    _later("apply", "name the file in REGIE_POLICY_FILE and start `regie serve` again")
+
+
+@policy.command()
+def rollback(version: int) -> None:
+    """Put an earlier version in force again. In a later release."""
+    _later("rollback", "name the earlier file in REGIE_POLICY_FILE and start `regie serve` again")
+
+
+def _later(command: str, instead: str) -> NoReturn:
+    fail(f"`regie policy {command}` comes with a release after 0.1; until then {instead}")

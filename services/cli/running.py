@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from services.cli.client import fail
-from shared.embedded import EmbeddedError
+from shared.embedded.errors import EmbeddedError
 from shared.errors import Misconfigured, Refused, RegieError
 from shared.settings import Settings, read_settings
 

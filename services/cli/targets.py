@@ -47,11 +47,10 @@ def _id_of(target: str) -> str:
     try:
         return str(UUID(target))
     except ValueError:
-        pass
-    for item in get("/v1/targets")["items"]:
-        if item["address"] == target:
-            return str(item["id"])
-    fail(f"there is no target {target}: `regie targets list` names them")
+        found = [item["id"] for item in get("/v1/targets")["items"] if item["address"] == target]
+    return (
+        str(found[0]) if found else fail(f"there is no target {target}: see `regie targets list`")
+    )
 
 
 def _secret(item: dict[str, Any]) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from functools import lru_cache
 from typing import Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from prometheus_client import Histogram
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.ids import new_id
@@ -23,13 +25,13 @@ from shared.web.problems import broken, starting
 MEGABYTE: Final = 1024 * 1024
 POSTED: Final = 36 * MEGABYTE  # 25 MB of attachments in base64, and the text around them
 
-_TRACEPARENT: Final = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
+_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
 _PRIVATE: Final = (
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
-    ("cache-control", "no-store"),
-    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 _ALWAYS: Final = ("/healthz", "/readyz", "/metrics", "/ops/")
 _UNLOGGED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -64,19 +66,20 @@ class _Exchange:
         self.status = 0
         self.read = 0
         self.limit = _limit(scope["path"])
-        self.request_id = _request_id(Headers(scope=scope))
+        self.request_id = _request_id(scope)
 
     async def run(self, app: ASGIApp) -> None:
         started = time.perf_counter()
         token = trace.set(f"00-{self.request_id}-{self.request_id[16:]}-01")
-        with structlog.contextvars.bound_contextvars(request_id=self.request_id):
-            try:
-                await app(self.scope, self._receive, self._send)
-            except Exception as error:
-                await self._fail(error)
-            finally:
-                trace.reset(token)
-                self._note(time.perf_counter() - started)
+        try:
+            await app(self.scope, self._receive, self._send)
+        except ClientDisconnect:
+            pass  # nobody is left to answer; the line below says status 0
+        except Exception as error:
+            await self._fail(error)
+        finally:
+            self._note(time.perf_counter() - started)
+            trace.reset(token)
 
     async def _receive(self) -> Message:
         message = await self.receive()
@@ -91,10 +94,10 @@ class _Exchange:
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self.request_id
-            for name, value in _PRIVATE:
-                headers.setdefault(name, value)
+            headers = message["headers"] = list(message.get("headers", ()))
+            own = {name.lower() for name, _ in headers}
+            headers.append((b"x-request-id", self.request_id.encode()))
+            headers.extend(pair for pair in _PRIVATE if pair[0] not in own)
         await self.send(message)
 
     async def _fail(self, error: Exception) -> None:
@@ -105,7 +108,7 @@ class _Exchange:
     def _note(self, seconds: float) -> None:
         route = _route(self.scope)
         method = self.scope["method"] if self.status != 405 else "other"
-        REQUEST_SECONDS.labels(method, route, self.status).observe(seconds)
+        _histogram(method, route, self.status).observe(seconds)
         if route not in _UNLOGGED:
             # The route, not the path: a path may hold a resume code, a query an address.
             log.info(
@@ -117,6 +120,11 @@ class _Exchange:
             )
 
 
+@lru_cache(maxsize=1000)
+def _histogram(method: str, route: str, status: int) -> Histogram:
+    return REQUEST_SECONDS.labels(method, route, status)
+
+
 def _limit(path: str) -> int:
     """Bytes of body; 0 where the route counts for itself while it streams."""
     if path.startswith("/webhooks/") or path == "/v1/messages":
@@ -124,10 +132,12 @@ def _limit(path: str) -> int:
     return POSTED if path.endswith("/replies") else MEGABYTE
 
 
-def _request_id(headers: Headers) -> str:
+def _request_id(scope: Scope) -> str:
     """32 hex digits, the trace id at once: the caller's own where it sends a traceparent."""
-    found = _TRACEPARENT.match(headers.get("traceparent", ""))
-    return found[1] if found else new_id().hex
+    for name, value in scope["headers"]:
+        if name == b"traceparent" and (found := _TRACEPARENT.match(value)):
+            return str(found[1], "ascii")
+    return new_id().hex
 
 
 def _route(scope: Scope) -> str:

@@ -1,9 +1,9 @@
 """A mail server on loopback, strict about what it is given, that can be told to misbehave.
 
-    async with FakeSmtp() as server:
-        server.answer("RCPT", "550 5.1.1 no such user")
-        …
-        assert server.accepted == []
+async with FakeSmtp() as server:
+    server.answer("RCPT", "550 5.1.1 no such user")
+    …
+    assert server.accepted == []
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ async def test_lag_is_seen_while_work_waits_and_gone_after(door: Door, reader: R
     reader.let.set()
 
     async def done() -> bool:
-        return (await place())["lag"] == 0
+        return bool((await place())["lag"] == 0)
 
     await until(done)
     part = await place()

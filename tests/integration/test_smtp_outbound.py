@@ -61,14 +61,14 @@ def reply(**changes: Any) -> Outgoing:
     return Outgoing(**{**given, **changes})
 
 
-async def send(
-    message: Outgoing, of: Account, outbound: SmtpOutbound | None = None
-) -> str:
+async def send(message: Outgoing, of: Account, outbound: SmtpOutbound | None = None) -> str:
     async with httpx.AsyncClient() as http:
         return (await (outbound or SmtpOutbound()).send(message, of, http)).provider_id
 
 
-async def refused(message: Outgoing, of: Account, outbound: SmtpOutbound | None = None) -> SendError:
+async def refused(
+    message: Outgoing, of: Account, outbound: SmtpOutbound | None = None
+) -> SendError:
     with pytest.raises(SendError) as error:
         await send(message, of, outbound)
     return error.value
@@ -90,7 +90,7 @@ async def test_a_reply_stands_in_its_thread(server: FakeSmtp) -> None:
     assert mail["Subject"] == "Re: Mijn pakket"
     assert mail["Auto-Submitted"] is None
     assert mail["Reply-To"] is None
-    assert mail.get_content() == reply().text
+    assert mail.get_content().replace("\r\n", "\n") == reply().text
     taken = server.accepted[0]
     assert (taken.sender, taken.recipients) == ("support@example.org", ("jan@example.net",))
 
