@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -23,7 +22,6 @@ from services.cli.policy import policy
 from services.cli.targets import targets
 
 if TYPE_CHECKING:
-    from shared.accounts import Accounts
     from shared.broker import Broker
     from shared.ops import Reader
     from shared.runtime import Runtime, Service
@@ -143,12 +141,13 @@ def _explain(errors: Sequence[BaseException]) -> int:
 
 
 async def _serve(place: Place, settings: Settings, env: Mapping[str, str]) -> None:
+    from services.cli.database import serving_database
     from shared.serving import address_of, listen, serve, stop_on_signals
 
     listener = listen(place.host, place.port)
     address = address_of(listener)
     with stop_on_signals() as stop:
-        async with _postgres(settings, stop) as postgres:
+        async with serving_database(settings, stop) as postgres:
             if stop.is_set():
                 return
             runtime = _runtime(settings, postgres.url, env)
@@ -164,40 +163,8 @@ async def _serve(place: Place, settings: Settings, env: Mapping[str, str]) -> No
             )
 
 
-@dataclass(frozen=True)
-class _Postgres:
-    """Where the database is; as a task, the embedded server's own life."""
-
-    url: str
-    tasks: Sequence[Step] = ()
-
-
-@asynccontextmanager
-async def _postgres(settings: Settings, stop: asyncio.Event) -> AsyncIterator[_Postgres]:
-    """The given database, or the data directory's own, started. A recovery may take its time:
-    `stop` ends the wait."""
-    from shared.embedded import EmbeddedPostgres
-
-    if not settings.embedded:
-        yield _Postgres(settings.database_url)
-        return
-    server = EmbeddedPostgres(settings.data_dir)
-    starting = asyncio.create_task(server.start(), name="postgres")
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not starting.done():
-        starting.cancel()
-        await asyncio.wait({starting})
-        yield _Postgres("")
-        return
-    try:
-        yield _Postgres(starting.result(), [("postgres", server.wait)])
-    finally:
-        await server.stop()
-
-
 def _runtime(settings: Settings, url: str, env: Mapping[str, str]) -> Runtime:
+    from services.cli.channels import read_accounts
     from shared.blobs import FolderBlobs
     from shared.database import connect
     from shared.runtime import Runtime
@@ -207,7 +174,7 @@ def _runtime(settings: Settings, url: str, env: Mapping[str, str]) -> Runtime:
         engine=connect(url),
         broker=_broker(settings, url),
         blobs=FolderBlobs(settings.blob_folder),
-        accounts=_accounts(settings, env),
+        accounts=read_accounts(settings.channels_file, env),
     )
 
 
@@ -219,25 +186,6 @@ def _broker(settings: Settings, url: str) -> Broker:
     from shared.broker.postgres import PostgresBroker
 
     return PostgresBroker(url)
-
-
-def _accounts(settings: Settings, env: Mapping[str, str]) -> Accounts:
-    from shared.accounts import load_accounts
-    from shared.channels.table import provider_of
-    from shared.errors import Misconfigured
-
-    if not settings.channels_file:
-        return load_accounts("accounts: {}", "no channels file", env)
-    try:
-        text = Path(settings.channels_file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(
-            f"REGIE_CHANNELS_FILE names {settings.channels_file}, which cannot be read: {error}"
-        ) from error
-    accounts = load_accounts(text, settings.channels_file, env)
-    for account in accounts:
-        provider_of(account)
-    return accounts
 
 
 def _services(names: Sequence[str], runtime: Runtime) -> list[Service]:

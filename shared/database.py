@@ -90,7 +90,7 @@ async def driver(connection: AsyncConnection) -> asyncpg.Connection[Any]:
 
     SQLAlchemy sends BEGIN with its first statement only; without one, ours would commit alone.
     """
-    raw: asyncpg.Connection[Any] = (await connection.get_raw_connection()).driver_connection  # type: ignore[assignment]
+    raw: asyncpg.Connection[Any] = (await connection.get_raw_connection()).driver_connection
     if not raw.is_in_transaction():
         await connection.execute(text("SELECT"))
     return raw

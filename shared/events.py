@@ -59,7 +59,7 @@ class Event(
 # --- parts -----------------------------------------------------------------------------------
 
 
-class Identity(Value):
+class Identity(Value, frozen=True):
     """One address of a person: `value` is normalised by its channel (e164 with `+`, mail lower)."""
 
     scheme: Scheme
@@ -69,7 +69,7 @@ class Identity(Value):
         return f"{self.scheme}:{self.value}"
 
 
-class Sender(Value):
+class Sender(Value, frozen=True):
     """Who sent a message. The first identity is where a reply goes.
 
     authentication  `proven` by the platform, or `asserted` by whoever typed it (DESIGN 1)
@@ -82,7 +82,7 @@ class Sender(Value):
     customer_ref: str = ""
 
 
-class Blob(Value):
+class Blob(Value, frozen=True):
     """Bytes in the blob store. `size` in bytes, `sha256` in hex."""
 
     ref: str
@@ -90,7 +90,7 @@ class Blob(Value):
     sha256: str
 
 
-class Attachment(Value):
+class Attachment(Value, frozen=True):
     """A file. Either already ours (`blob`), or still with the provider (`url` or `media_id`)."""
 
     name: str
@@ -104,7 +104,7 @@ class Attachment(Value):
     sha256: str = ""
 
 
-class Thread(Value):
+class Thread(Value, frozen=True):
     """How a message hangs together with others on its own channel.
 
     message_id  its own id there (a mail's Message-ID with its angle brackets, a wamid)
@@ -119,7 +119,7 @@ class Thread(Value):
     target: str = ""
 
 
-class Call(Value):
+class Call(Value, frozen=True):
     """The outcome of one telephone call; `duration` in seconds."""
 
     outcome: Literal["answered", "missed", "voicemail"]
@@ -127,7 +127,7 @@ class Call(Value):
     direction: Literal["in", "out"] = "in"
 
 
-class Target(Value):
+class Target(Value, frozen=True):
     """Where a notification goes: one of the policy's `notify` entries."""
 
     kind: str
@@ -138,7 +138,7 @@ class Target(Value):
 # --- messages.received -----------------------------------------------------------------------
 
 
-class MessageReceived(Event):
+class MessageReceived(Event, frozen=True):
     """One inbound contact, parsed; or, with `echo`, a reply typed in the provider's own app.
 
     text                   all of it, readable; `reply_text` is the same without quoted history
@@ -178,7 +178,7 @@ class MessageReceived(Event):
     raw_blob: Blob | None = None
 
 
-class HeartbeatSent(Event):
+class HeartbeatSent(Event, frozen=True):
     """Written by the router to each partition every 5 s, so that idle partitions advance."""
 
     partition: int
@@ -188,7 +188,7 @@ class HeartbeatSent(Event):
 # --- deliveries.reported ---------------------------------------------------------------------
 
 
-class DeliveryStatusReceived(Event):
+class DeliveryStatusReceived(Event, frozen=True):
     """A provider's word on a message we sent. `correlation` is our own id where it echoes one."""
 
     id: UUID
@@ -201,7 +201,7 @@ class DeliveryStatusReceived(Event):
     reason: str = ""
 
 
-class DeliveryReported(Event):
+class DeliveryReported(Event, frozen=True):
     """The notifier's word on one delivery. `dropped` means it was stale and never left."""
 
     delivery_id: UUID
@@ -219,7 +219,7 @@ class DeliveryReported(Event):
 # --- cases.changed ---------------------------------------------------------------------------
 
 
-class CaseOpened(Event):
+class CaseOpened(Event, frozen=True):
     customer_id: UUID
     account: str
     channel: Channel
@@ -233,7 +233,7 @@ class CaseOpened(Event):
     parent_id: UUID | None = None
 
 
-class MessageAdded(Event):
+class MessageAdded(Event, frozen=True):
     """An inbound message joined the case. `joined` says why: thread, customer, product, code …
 
     unanswered   it waits for an answer (a reaction, an auto-reply or a read receipt does not)
@@ -259,14 +259,14 @@ class MessageAdded(Event):
     marked: str = ""
 
 
-class MessageSettled(Event):
+class MessageSettled(Event, frozen=True):
     """A message waits no more, and nobody had to answer it: its call turned out answered."""
 
     message_id: UUID
     reason: str
 
 
-class CaseAssigned(Event):
+class CaseAssigned(Event, frozen=True):
     """Another team or agent has the case. `automatic` moves do not count as ping-pong."""
 
     team: str
@@ -275,22 +275,22 @@ class CaseAssigned(Event):
     automatic: bool = False
 
 
-class CasePriorityChanged(Event):
+class CasePriorityChanged(Event, frozen=True):
     priority: Priority
     reason: str
 
 
-class CaseClaimed(Event):
+class CaseClaimed(Event, frozen=True):
     agent: str
     until: datetime
 
 
-class CaseReleased(Event):
+class CaseReleased(Event, frozen=True):
     agent: str
     reason: str
 
 
-class DeadlineStarted(Event):
+class DeadlineStarted(Event, frozen=True):
     """A clock began. `number` names it within its case; `words` is the arithmetic, readable.
 
     late  it was already due when its message reached us
@@ -308,27 +308,27 @@ class DeadlineStarted(Event):
     late: bool = False
 
 
-class DeadlineSuperseded(Event):
+class DeadlineSuperseded(Event, frozen=True):
     number: int
     reason: str
 
 
-class DeadlineMet(Event):
+class DeadlineMet(Event, frozen=True):
     number: int
     metric: Metric
 
 
-class DeadlinePaused(Event):
+class DeadlinePaused(Event, frozen=True):
     number: int
 
 
-class DeadlineResumed(Event):
+class DeadlineResumed(Event, frozen=True):
     number: int
     due_at: datetime
     warn_at: tuple[datetime, ...] = ()
 
 
-class DeadlineWarned(Event):
+class DeadlineWarned(Event, frozen=True):
     """One reminder step. `step` counts from 1; a delivery of it is stale after `expires_at`."""
 
     number: int
@@ -339,14 +339,14 @@ class DeadlineWarned(Event):
     notify: tuple[Target, ...] = ()
 
 
-class DeadlineAtRisk(Event):
+class DeadlineAtRisk(Event, frozen=True):
     """Due, but perhaps answered in what we have not handled yet: `pipeline_lag`, `delivery_lag`."""
 
     number: int
     reason: str
 
 
-class DeadlineBreached(Event):
+class DeadlineBreached(Event, frozen=True):
     number: int
     metric: Metric
     due_at: datetime
@@ -354,7 +354,7 @@ class DeadlineBreached(Event):
     notify: tuple[Target, ...] = ()
 
 
-class ReplyRequested(Event):
+class ReplyRequested(Event, frozen=True):
     """An agent's (or our own) message to the customer, for the notifier to send.
 
     answers    the case version whose messages it answers; 0 for what answers nothing
@@ -378,27 +378,27 @@ class ReplyRequested(Event):
     secret: bool = False
 
 
-class ReplySent(Event):
+class ReplySent(Event, frozen=True):
     """It reached the provider: what it answers is answered, if a person wrote it."""
 
     message_id: UUID
     provider_id: str = ""
 
 
-class ReplyFailed(Event):
+class ReplyFailed(Event, frozen=True):
     message_id: UUID
     code: str
     reason: str
 
 
-class ReplyDoubtful(Event):
+class ReplyDoubtful(Event, frozen=True):
     """Nobody knows whether it was delivered; a person must look before it is sent again."""
 
     message_id: UUID
     reason: str
 
 
-class ReplyRecorded(Event):
+class ReplyRecorded(Event, frozen=True):
     """An answer given outside Regie: a call's outcome, or a reply typed in the provider's app."""
 
     message_id: UUID
@@ -410,29 +410,29 @@ class ReplyRecorded(Event):
     text: str = ""
 
 
-class DeliveryStatusChanged(Event):
+class DeliveryStatusChanged(Event, frozen=True):
     message_id: UUID
     status: DeliveryState
     code: str = ""
     reason: str = ""
 
 
-class NoteAdded(Event):
+class NoteAdded(Event, frozen=True):
     note_id: UUID
     author: str
     text: str
 
 
-class CaseClosed(Event):
+class CaseClosed(Event, frozen=True):
     author: str
     reason: str = ""
 
 
-class CaseReopened(Event):
+class CaseReopened(Event, frozen=True):
     reason: str
 
 
-class HandoffOffered(Event):
+class HandoffOffered(Event, frozen=True):
     """A channel switch or a team transfer on offer; the old side keeps the case until accepted."""
 
     handoff_id: UUID
@@ -450,19 +450,19 @@ class HandoffOffered(Event):
     notify: tuple[Target, ...] = ()
 
 
-class HandoffAccepted(Event):
+class HandoffAccepted(Event, frozen=True):
     handoff_id: UUID
     by: str
     how: str = ""
 
 
-class HandoffDeclined(Event):
+class HandoffDeclined(Event, frozen=True):
     handoff_id: UUID
     by: str
     reason: str = ""
 
 
-class HandoffExpired(Event):
+class HandoffExpired(Event, frozen=True):
     handoff_id: UUID
 
 
@@ -481,7 +481,7 @@ CaseEvent = (
 UNVERSIONED: Final = (DeliveryStatusChanged, DeadlineWarned, DeadlineAtRisk)
 
 
-class CaseChanged(Event):
+class CaseChanged(Event, frozen=True):
     """One event of one case, with its place in the case's history.
 
     seq      counts all events of the case, from 1

@@ -1,9 +1,11 @@
-"""The database of a command that needs one: REGIE_DATABASE_URL, or the data directory's own."""
+"""The database of a command: REGIE_DATABASE_URL, or the data directory's own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +18,7 @@ from shared.embedded import DirectoryInUse, EmbeddedPostgres
 from shared.embedded.cluster import ROLE
 from shared.embedded.folder import PORT, Folder
 from shared.embedded.ready import DATABASE
+from shared.serving import Step
 from shared.settings import Settings
 
 T = TypeVar("T")
@@ -72,3 +75,36 @@ def _running(directory: Path) -> str:
         database=DATABASE,
         query={"host": str(folder.socket), "port": str(PORT)},
     ).render_as_string(hide_password=False)
+
+
+@dataclass(frozen=True)
+class ServingDatabase:
+    """Where the database is; as a task, the embedded server's own life."""
+
+    url: str
+    tasks: Sequence[Step] = ()
+
+
+@asynccontextmanager
+async def serving_database(
+    settings: Settings, stop: asyncio.Event
+) -> AsyncIterator[ServingDatabase]:
+    """The given database, or the data directory's own, started. A recovery may take its time:
+    `stop` ends the wait."""
+    if not settings.embedded:
+        yield ServingDatabase(settings.database_url)
+        return
+    server = EmbeddedPostgres(settings.data_dir)
+    starting = asyncio.create_task(server.start(), name="postgres")
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        yield ServingDatabase("")
+        return
+    try:
+        yield ServingDatabase(starting.result(), [("postgres", server.wait)])
+    finally:
+        await server.stop()

@@ -1,4 +1,4 @@
-"""`regie policy …`: `check` reads a file where it stands; what changes a running Regie is to come."""
+"""`regie policy …`: `check` reads a file; what changes a running Regie is to come."""
 
 from __future__ import annotations
 

@@ -162,7 +162,8 @@ WITH RECURSIVE waiting AS (
         SELECT d.* FROM deliveries d
         WHERE d.target = w.target AND d.state = 'pending' AND d.next_at <= $1
         AND (d.lane = '' OR NOT EXISTS (
-            SELECT FROM deliveries older WHERE older.lane = d.lane AND older.lane <> '' AND older.seq < d.seq
+            SELECT FROM deliveries older
+            WHERE older.lane = d.lane AND older.lane <> '' AND older.seq < d.seq
             AND older.state IN ('pending', 'sending')))
         ORDER BY d.next_at, d.id LIMIT coalesce(known.room, $4) FOR UPDATE SKIP LOCKED
     ) due

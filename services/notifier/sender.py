@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier import metrics, outcomes, queries
 from services.notifier.models import Delivery
@@ -35,6 +36,7 @@ DRAIN_SECONDS: Final = 2.5
 POLL_SECONDS: Final = 0.25
 _BATCH: Final = 100
 _AWAY_SECONDS: Final = 0.5
+_LOST_SECONDS: Final = 1.0
 
 log = structlog.get_logger("notifier")
 
@@ -61,6 +63,7 @@ class Sender:
         self._slots = Slots()
         self._stopping = asyncio.Event()
         self._nudge = asyncio.Event()
+        self._look_for_lost = 0.0
         self._calls: set[asyncio.Task[None]] = set()
         self._finished: asyncio.Queue[Outcome] = asyncio.Queue()
 
@@ -114,7 +117,7 @@ class Sender:
         async with transaction(self._runtime.engine) as connection:
             over = [
                 outcomes.failed(each, LOST, now, 0.0, now, self._chance())
-                for each in await queries.claim_lost(connection, now, _BATCH)
+                for each in await self._lost(connection)
             ]
             ready = []
             for each in await queries.claim(connection, now, slots.rooms(), slots.free):
@@ -128,6 +131,13 @@ class Sender:
             await queries.mark_sending(connection, [each.id for each in ready], now + LEASE)
         _tell(counted)
         return ready
+
+    async def _lost(self, connection: AsyncConnection) -> list[Delivery]:
+        """Once a second: what other senders left behind."""
+        if time.monotonic() < self._look_for_lost:
+            return []
+        self._look_for_lost = time.monotonic() + _LOST_SECONDS
+        return await queries.claim_lost(connection, self._runtime.now(), _BATCH)
 
     async def _call(self, delivery: Delivery) -> None:
         at, started = self._runtime.now(), time.monotonic()

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Final
 
 TOTAL: Final = 32
-EACH: Final = 8
+EACH: Final = 16
 START: Final = 2
 SLOW: Final = 2.0  # seconds
 

@@ -206,7 +206,8 @@ class Arrivals:
             await (await driver(self.desk.connection)).execute(
                 "UPDATE messages SET text = CASE WHEN new.more "
                 "THEN messages.text || chr(10) ELSE '' END || new.text, "
-                "kind = CASE WHEN new.kind = '' THEN messages.kind ELSE new.kind END, data = messages.data || new.data "
+                "kind = CASE WHEN new.kind = '' THEN messages.kind ELSE new.kind END, "
+                "data = messages.data || new.data "
                 "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bool[]) "
                 "AS new (id, text, kind, data, more) WHERE messages.id = new.id",
                 list(later),

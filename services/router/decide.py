@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from services.router import answering, firing, handing, taking
+from services.router import answering, assignment, firing, handing, taking
 from services.router import commands as cmd
 from services.router.case import Case, evolve
 from services.router.policy import Policy
@@ -55,32 +55,6 @@ def _actor(command: cmd.Command) -> str:
     return getattr(command, "agent", "regie")
 
 
-def _claim(turn: Turn, command: cmd.Claim) -> None:
-    case = turn.case
-    if case.state == "closed":
-        raise Conflict("the case is closed: reopen it first", name="case-closed")
-    if case.agent and case.agent != command.agent:
-        raise Conflict(
-            f"{case.agent} has claimed this case: take the next one, or ask for its release",
-            name="already-claimed",
-            owner=case.agent,
-        )
-    turn.record(ev.CaseClaimed(agent=command.agent, until=turn.policy.claim_expires(turn.now)))
-
-
-def _release(turn: Turn, command: cmd.Release) -> None:
-    case = turn.case
-    if not case.agent:
-        return
-    if case.agent != command.agent and not command.may_release_others:
-        raise Conflict(
-            f"{case.agent} holds this case: only they or a supervisor may release it",
-            name="already-claimed",
-            owner=case.agent,
-        )
-    turn.record(ev.CaseReleased(agent=case.agent, reason=f"released by {command.agent}"))
-
-
 def _note(turn: Turn, command: cmd.TakeNote) -> None:
     turn.record(ev.NoteAdded(note_id=command.note_id, author=command.agent, text=command.text))
 
@@ -113,8 +87,8 @@ _DECIDERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     cmd.TakeMessage: taking.take_message,
     cmd.SettleMessage: taking.settle_message,
     cmd.PassTime: firing.pass_time,
-    cmd.Claim: _claim,
-    cmd.Release: _release,
+    cmd.Claim: assignment.claim,
+    cmd.Release: assignment.release,
     cmd.Reply: answering.reply,
     cmd.ReportDelivery: answering.report_delivery,
     cmd.TakeNote: _note,

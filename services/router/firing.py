@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.router.case import ANSWERS, PRIORITIES, Case, Deadline
+from services.router import assignment
+from services.router.case import ANSWERS, Case, Deadline
 from services.router.commands import PassTime
 from services.router.turn import Turn
 from shared import events as ev
 from shared.events import Target
 
 RECHECK: Final = timedelta(seconds=2)
-_ACTIVE: Final = timedelta(minutes=10)
 
 
 def pass_time(turn: Turn, command: PassTime) -> None:
@@ -20,7 +20,7 @@ def pass_time(turn: Turn, command: PassTime) -> None:
         if deadline.state == "running":
             _warn(turn, deadline)
             _judge(turn, deadline, command.watermark)
-    _end_claim(turn)
+    assignment.end_claim(turn)
     for offer in turn.case.offers:
         if offer.expires_at <= turn.now:
             turn.record(ev.HandoffExpired(handoff_id=offer.handoff_id))
@@ -98,28 +98,4 @@ def _breach(turn: Turn, deadline: Deadline) -> None:
         )
     )
     if escalate:
-        _escalate(turn)
-
-
-def _escalate(turn: Turn) -> None:
-    """Once a case: raised, and given to the fallback team unless somebody is at work on it."""
-    rule = turn.policy.on_breach
-    if rule.raises_priority and turn.case.priority != PRIORITIES[0]:
-        higher = PRIORITIES[PRIORITIES.index(turn.case.priority) - 1]
-        turn.record(ev.CasePriorityChanged(priority=higher, reason="breach"))
-    fallback = turn.policy.fallback_of(turn.case.team)
-    if rule.reassigns and fallback and not _at_work(turn.case, turn.now):
-        turn.explain(
-            "escalation", "on_breach", f"breached: from {turn.case.team} to its fallback {fallback}"
-        )
-        turn.record(ev.CaseAssigned(team=fallback, reason="breach", automatic=True))
-
-
-def _at_work(case: Case, now: datetime) -> bool:
-    return bool(case.agent and case.active_at and now - case.active_at < _ACTIVE)
-
-
-def _end_claim(turn: Turn) -> None:
-    case = turn.case
-    if case.agent and case.claim_until is not None and case.claim_until <= turn.now:
-        turn.record(ev.CaseReleased(agent=case.agent, reason="lease ran out"))
+        assignment.escalate(turn)

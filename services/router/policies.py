@@ -88,7 +88,7 @@ class Policies:
                 continue  # readiness tells of the database; the policy in force stays
 
     def _check(self, policy: Policy) -> None:
-        """Against the accounts there are. Raises Misconfigured; what is merely useless is logged."""
+        """Against the accounts there are. Raises Misconfigured; what is useless is only logged."""
         problems = check_accounts(policy, self._accounts)
         for problem in problems:
             if problem.warning:

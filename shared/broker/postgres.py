@@ -21,6 +21,7 @@ from shared.broker.answering import answering
 from shared.broker.placing import place
 from shared.broker.postgres_consumer import PostgresConsumer, record_of
 from shared.broker.postgres_writer import Writer
+from shared.errors import BrokerUnavailable
 from shared.sessions import AWAY, Session, open_session, session_arguments
 from shared.topics import DEAD_LETTER_TOPICS, TOPICS, partitions_of
 
@@ -116,6 +117,8 @@ class PostgresBroker:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         placed = [(place(message, self._partitions), message) for message in messages]
+        if self._writing is None or self._writing.done():
+            raise BrokerUnavailable("the log is not open: it has not started yet, or was stopped")
         if placed:
             await self._writer.write(placed)
 
@@ -178,7 +181,7 @@ class PostgresBroker:
     @property
     def _open_pool(self) -> asyncpg.Pool:
         if self._pool is None:
-            raise RuntimeError("the log is used before start() or after stop()")
+            raise BrokerUnavailable("the log is not open: it has not started yet, or was stopped")
         return self._pool
 
     async def _query(self, sql: str, *args: Any, within: float = CALL_SECONDS) -> list[Any]:

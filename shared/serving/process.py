@@ -98,7 +98,9 @@ class _Process:
         for subscription in self._subscriptions():
             self._consume(subscription)
         if self._subscriptions():
-            relay = Relay(self.runtime.engine, self.runtime.broker, self.progress)
+            relay = Relay(
+                self.runtime.engine, self.runtime.broker, self.progress, self.runtime.written
+            )
             self._start("outbox", lambda: relay.run(self.drain), self.draining)
         for name, run in [*self._named_tasks(), ("lag", self.ops.sample), *tasks]:
             self._start(name, run, self.running)

@@ -34,6 +34,7 @@ _PRIVATE: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 _ALWAYS: Final = ("/healthz", "/readyz", "/metrics", "/ops/")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNLOGGED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 log = structlog.get_logger("http")
@@ -107,7 +108,7 @@ class _Exchange:
 
     def _note(self, seconds: float) -> None:
         route = _route(self.scope)
-        method = self.scope["method"] if self.status != 405 else "other"
+        method = self.scope["method"] if self.scope["method"] in _METHODS else "other"
         _histogram(method, route, self.status).observe(seconds)
         if route not in _UNLOGGED:
             # The route, not the path: a path may hold a resume code, a query an address.

@@ -167,10 +167,9 @@ async def test_every_record_has_its_effect_once(line: Line) -> None:
         await line.has_effects(1_200)
         assert member.state == "running"
     assert await line.effects() == Counter(range(1_200))
-    ranges = await line.broker.ranges([line.topic])
-    assert {tp: row.next for tp, row in (await line.places()).items()} == {
-        tp: kept.end for tp, kept in ranges.items()
-    }
+    ends = {tp: kept.end for tp, kept in (await line.broker.ranges([line.topic])).items()}
+    assert {tp: row.next for tp, row in (await line.places()).items()} == ends
+    assert (await line.broker.commits(line.group, [line.topic])).offsets == ends  # the hint
 
 
 async def test_the_next_process_goes_on_where_the_database_says(line: Line) -> None:
@@ -329,6 +328,35 @@ async def test_a_deadlock_is_repeated_then_halved_and_loses_nothing(line: Line) 
     assert sizes == [40, 40, 20, 20, 20]
     assert await line.effects() == Counter(range(40))
     assert await line.dead_letters() == []
+
+
+async def test_a_stale_consumer_has_no_effect_and_claims_again(line: Line) -> None:
+    """Somebody else takes a partition over while we stand between the fetch and the effect."""
+    waiting = text(
+        "SELECT count(*) > 0 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    at = TopicPartition(line.topic, 0)
+
+    async def we_wait() -> bool:
+        async with transaction(line.engine) as conn:
+            return bool((await conn.execute(waiting)).scalar_one())
+
+    async with line.member() as member:
+        await line.publish([100], partition=1)
+        await line.has_effects(1)
+        async with transaction(line.engine) as other:
+            names = (other, line.group, line.broker.cluster)
+            epoch = (await positions.claim(*names, "another", {at: Range(0, 0)}))[at].epoch
+            await line.publish(range(10), partition=0)
+            await until(we_wait)
+            # The other one handles five of the records, commits and goes away.
+            await positions.advance(*names, {at: positions.Move(0, 5, epoch, AT)})
+            await copy(other, "effect", ("number", "part", "at"), [(n, 0, n) for n in range(5)])
+        await line.has_effects(11)
+        assert not member.task.done()
+    assert await line.effects() == Counter([100, *range(10)])
+    assert (await line.places())[at].owner == Settings().instance
 
 
 async def test_a_rebalance_under_load_loses_and_repeats_nothing(line: Line) -> None:

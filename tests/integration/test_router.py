@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -79,7 +80,7 @@ async def test_a_user_without_a_number_is_a_customer(room: Room) -> None:
     assert rows == [("bsuid", True), ("e164", True)]
 
 
-CALL = {
+CALL: dict[str, Any] = {
     "account": "desk-phone", "channel": "phone", "kind": "call_missed",
     "reply_window_closes_at": None,
 }  # fmt: skip

@@ -7,7 +7,7 @@ import email.policy
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -76,8 +76,7 @@ async def refused(
 
 def only(server: FakeSmtp) -> EmailMessage:
     assert len(server.accepted) == 1
-    parsed = email.message_from_bytes(server.accepted[0].content, policy=email.policy.default)
-    return cast(EmailMessage, parsed)
+    return email.message_from_bytes(server.accepted[0].content, policy=email.policy.default)
 
 
 async def test_a_reply_stands_in_its_thread(server: FakeSmtp) -> None:
@@ -135,6 +134,7 @@ async def test_an_address_with_accents(server: FakeSmtp) -> None:
     assert server.accepted[0].recipients == ("zoë@xn--kln-sna.example",)
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")
 async def test_a_login_is_made_where_one_is_asked_for() -> None:
     async with FakeSmtp(users={"regie": "s3cret"}) as server:
         await send(reply(), account(server, outbound=", username: regie, password: s3cret"))

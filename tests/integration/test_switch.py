@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -43,8 +44,8 @@ async def joined(room: Room, received: MessageReceived) -> tuple[str, str]:
 
 
 def with_code(
-    address: str = "ada@example.org", text: str = f"As asked: {CODE}", **more: object
-) -> MessageReceived:  # noqa: E501
+    address: str = "ada@example.org", text: str = f"As asked: {CODE}", **more: Any
+) -> MessageReceived:
     return mail(text, address=address, at=after(minutes=20), **more)
 
 

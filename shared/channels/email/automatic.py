@@ -31,8 +31,8 @@ _AWAY: Final = re.compile(
 )
 _ANSWER: Final = re.compile(r"(?:re|aw|antw|sv|tr|r)\s*:", re.IGNORECASE)
 _MACHINES: Final = re.compile(
-    r"(?:mailer-daemon|mail-daemon|postmaster|(?:no|do-?not|ne-?pas)[-_.]?reply|noreply|bounces?"
-    r"|niet-?beantwoorden|notifications?)(?:[-+._=].*)?"
+    r"(?:mailer-?daemon|mail-daemon|postmaster|(?:no|do[-_.]?not|ne[-_.]?pas)[-_.]?(?:reply|repondre)"
+    r"|bounces?|niet[-_.]?beantwoorden|nicht[-_.]?antworten|notifications?)(?:[-+._=].*)?"
 )
 _REPLY_HEADERS: Final = ("X-Autoreply", "X-Autorespond", "X-Autoresponder", "X-Autoreply-From")
 _LIST_HEADERS: Final = (

@@ -121,7 +121,9 @@ class _Attempt:
         if isinstance(error, TimeoutError):
             return SendError("timeout", "the mail server took too long to answer", again=True)
         if isinstance(error, OSError | aiosmtplib.SMTPException):
-            return SendError("unreachable", f"no connection to the mail server: {error}", again=True)
+            return SendError(
+                "unreachable", f"no connection to the mail server: {error}", again=True
+            )
         return SendError("rejected", f"the mail cannot be sent: {error}")
 
 
