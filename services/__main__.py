@@ -22,6 +22,7 @@ from services.cli.policy import policy
 from services.cli.targets import targets
 
 if TYPE_CHECKING:
+    from shared.accounts import Accounts
     from shared.broker import Broker
     from shared.ops import Reader
     from shared.runtime import Runtime, Service
@@ -112,19 +113,25 @@ def _named(services: Sequence[str] | None) -> Sequence[str]:
 
 def _run(place: Place, env: Mapping[str, str]) -> int:
     """The exit status: 0 after a signal, 1 when a part died, 2 when a person has to mend it."""
-    import uvloop
-
     from shared.settings import read_settings
     from shared.telemetry import configure_logs
 
     try:
         settings = read_settings(env, data_dir=place.data_dir)
         configure_logs(settings.log_format)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_serve(place, settings, env))
     except Exception as error:
         return _explain(_leaves(error))
     return 0
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
 
 
 def _explain(errors: Sequence[BaseException]) -> int:
@@ -141,17 +148,20 @@ def _explain(errors: Sequence[BaseException]) -> int:
 
 
 async def _serve(place: Place, settings: Settings, env: Mapping[str, str]) -> None:
+    from services.cli.channels import read_accounts
     from services.cli.database import serving_database
     from shared.serving import address_of, listen, serve, stop_on_signals
 
+    # What a person may have to mend comes first, before a database is started.
+    accounts = read_accounts(settings.channels_file, env)
     listener = listen(place.host, place.port)
     address = address_of(listener)
     with stop_on_signals() as stop:
         async with serving_database(settings, stop) as postgres:
             if stop.is_set():
                 return
-            runtime = _runtime(settings, postgres.url, env)
-            typer.echo(_greeting(address, runtime), err=True)
+            runtime = _runtime(settings, postgres.url, accounts)
+            typer.echo(_greeting(address, runtime, place), err=True)
             await serve(
                 runtime,
                 _services(place.services, runtime),
@@ -163,8 +173,7 @@ async def _serve(place: Place, settings: Settings, env: Mapping[str, str]) -> No
             )
 
 
-def _runtime(settings: Settings, url: str, env: Mapping[str, str]) -> Runtime:
-    from services.cli.channels import read_accounts
+def _runtime(settings: Settings, url: str, accounts: Accounts) -> Runtime:
     from shared.blobs import FolderBlobs
     from shared.database import connect
     from shared.runtime import Runtime
@@ -174,7 +183,7 @@ def _runtime(settings: Settings, url: str, env: Mapping[str, str]) -> Runtime:
         engine=connect(url),
         broker=_broker(settings, url),
         blobs=FolderBlobs(settings.blob_folder),
-        accounts=read_accounts(settings.channels_file, env),
+        accounts=accounts,
     )
 
 
@@ -238,12 +247,13 @@ def _demo_tasks(place: Place, runtime: Runtime, address: str, env: Mapping[str, 
     return [("demo traffic", lambda: traffic(address, runtime, env))]
 
 
-def _greeting(address: str, runtime: Runtime) -> str:
+def _greeting(address: str, runtime: Runtime, place: Place) -> str:
     lines = [f"Regie listens on {address}"]
     if not len(runtime.accounts):
         lines.append("No accounts: name a channels file in REGIE_CHANNELS_FILE to receive messages")
-    if not runtime.settings.admin_key:
-        lines.append("A first key: regie keys create --role admin")
+    if not runtime.settings.admin_key and not place.demo:
+        there = f" --data-dir {place.data_dir}" if place.data_dir else ""
+        lines.append(f"A first key: regie keys create --role admin{there}")
     return "\n".join(lines)
 
 

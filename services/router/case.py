@@ -53,12 +53,16 @@ class Unanswered(Value, frozen=True):
 
 
 class Pending(Value, frozen=True):
-    """A reply accepted from an agent and not yet reported sent."""
+    """A reply accepted from an agent and not yet reported sent.
+
+    doubtful  nobody knows whether it left; should it turn out sent after all, it counts
+    """
 
     message_id: UUID
     accepted_at: datetime
     answers: int
     human: bool
+    doubtful: bool = False
 
 
 class Answered(Value, frozen=True):
@@ -311,7 +315,10 @@ def _reply_failed(case: Case, event: ev.ReplyFailed, change: CaseChanged) -> Cas
 
 
 def _reply_doubtful(case: Case, event: ev.ReplyDoubtful, change: CaseChanged) -> Case:
-    return _without_pending(case, event.message_id)
+    pending = (
+        replace(p, doubtful=True) if p.message_id == event.message_id else p for p in case.pending
+    )
+    return replace(case, pending=tuple(pending))
 
 
 def _deadline_started(case: Case, event: ev.DeadlineStarted, change: CaseChanged) -> Case:

@@ -76,7 +76,7 @@ def _excuse(case: Case, deadline: Deadline, watermark: datetime | None) -> str:
     if watermark is None or watermark < deadline.due_at:
         return "pipeline_lag"
     if deadline.metric in ANSWERS and any(
-        p.human and p.accepted_at <= deadline.due_at for p in case.pending
+        p.human and not p.doubtful and p.accepted_at <= deadline.due_at for p in case.pending
     ):
         return "delivery_lag"
     return ""

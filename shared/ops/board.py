@@ -21,10 +21,12 @@ from shared.ops.status import STUCK_AFTER, WINDOW, Sample
 from shared.positions import Listed, listing
 from shared.runtime import Runtime, Subscription
 from shared.telemetry import describe
+from shared.topics import DEAD_LETTER_TOPICS, TOPICS
 
 EVERY: Final = 10.0  # seconds
 FRESH: Final = timedelta(seconds=5)
 _MOST_SAMPLES: Final = 120
+_KNOWN: Final = frozenset((*TOPICS, *DEAD_LETTER_TOPICS))
 
 log = structlog.get_logger("ops")
 
@@ -125,7 +127,7 @@ class Board:
     def _topics(self, rows: Iterable[Listed]) -> dict[str, set[str]]:
         topics: dict[str, set[str]] = {}
         for row in rows:
-            if row.cluster == self.runtime.broker.cluster:
+            if row.cluster == self.runtime.broker.cluster and row.tp.topic in _KNOWN:
                 topics.setdefault(row.group, set()).add(row.tp.topic)
         for subscription in self.subscriptions:
             topics.setdefault(subscription.group, set()).update(subscription.topics)

@@ -20,6 +20,7 @@ from shared.ops.board import Board, View
 from shared.ops.lag import rates
 from shared.runtime import Runtime
 from shared.telemetry import METRICS, describe
+from shared.topics import DEAD_LETTER_TOPICS
 
 _FRESH: Final = timedelta(seconds=5)
 _COUNT_EVERY: Final = timedelta(seconds=60)  # counting all open deadlines is a scan
@@ -80,9 +81,9 @@ class Measures:
         pending = await outbox.pending(connection)
         OUTBOX.set(pending.count)
         OUTBOX_AGE.set(pending.oldest_age)
-        LETTERS.clear()
-        for topic, count in await queries.waiting_dead_letters(connection):
-            LETTERS.labels(topic).set(count)
+        waiting = dict(await queries.waiting_dead_letters(connection))
+        for topic in DEAD_LETTER_TOPICS:
+            LETTERS.labels(topic).set(waiting.get(topic, 0))
         HEARTBEAT.clear()
         HEARTBEAT_AGE.clear()
         for beat in await queries.heartbeats(connection):

@@ -15,7 +15,7 @@ from shared.errors import Invalid
 from shared.ops import views
 from shared.ops.operator import Operator
 from shared.runtime import Runtime
-from shared.topics import partitions_of
+from shared.topics import DEAD_LETTER_TOPICS, TOPICS, partitions_of
 from shared.web import Json, page
 
 
@@ -55,11 +55,11 @@ def routes(runtime: Runtime) -> APIRouter:
 
 
 async def _offset(runtime: Runtime, tp: TopicPartition, wanted: int | str) -> int:
+    if tp.topic not in (*TOPICS, *DEAD_LETTER_TOPICS):
+        raise Invalid(f"there is no topic {tp.topic}: /ops/positions lists what there is")
     if tp.partition >= partitions_of(tp.topic):
         raise Invalid(f"{tp.topic} has partitions 0 to {partitions_of(tp.topic) - 1}")
-    kept = (await runtime.broker.ranges((tp.topic,))).get(tp)
-    if kept is None:
-        raise Invalid(f"the log has no topic {tp.topic}: see /ops/lag for what there is")
+    kept = (await runtime.broker.ranges((tp.topic,)))[tp]
     if isinstance(wanted, str):
         return kept.start if wanted == "start" else kept.end
     if not kept.start <= wanted <= kept.end:

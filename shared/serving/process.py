@@ -16,7 +16,7 @@ from shared.outbox import Relay
 from shared.progress import Progress, watch
 from shared.runtime import Runtime, Service, Subscription
 from shared.serving.server import Server
-from shared.serving.tasks import end_within, finish, until_there, watched
+from shared.serving.tasks import end_within, finish, measure_loop, until_there, watched
 from shared.web.app import make_app
 
 BATCH_SECONDS: Final = 10  # to finish requests and batches that are under way
@@ -102,7 +102,7 @@ class _Process:
                 self.runtime.engine, self.runtime.broker, self.progress, self.runtime.written
             )
             self._start("outbox", lambda: relay.run(self.drain), self.draining)
-        for name, run in [*self._named_tasks(), ("lag", self.ops.sample), *tasks]:
+        for name, run in [*self._named_tasks(), *tasks]:
             self._start(name, run, self.running)
         log.info("ready", services=[service.name for service in self.services])
 
@@ -126,7 +126,11 @@ class _Process:
         return [each for service in self.services for each in service.subscriptions]
 
     def _named_tasks(self) -> list[Step]:
-        own: list[Step] = [("watchdog", lambda: watch(self.progress, self.drain))]
+        own: list[Step] = [
+            ("watchdog", lambda: watch(self.progress, self.drain)),
+            ("loop lag", measure_loop),
+            ("lag", self.ops.sample),
+        ]
         return own + [item for service in self.services for item in service.tasks.items()]
 
     def _failed(self) -> None:

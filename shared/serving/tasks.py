@@ -12,7 +12,7 @@ import structlog
 
 from shared.database import is_away
 from shared.errors import RegieError, Unavailable
-from shared.telemetry import describe
+from shared.telemetry import LOOP_LAG, describe
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
@@ -38,6 +38,15 @@ async def watched(
         log.error("task ended", task=name)
         fatal()
         raise TaskEnded(f"the task {name!r} ended, though nothing asked it to")
+
+
+async def measure_loop() -> None:
+    """Blocking code shows here first: it makes everything else late."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        asked = clock()
+        await asyncio.sleep(1)
+        LOOP_LAG.set(max(clock() - asked - 1, 0))
 
 
 async def until_there(name: str, call: Callable[[], Awaitable[object]]) -> None:

@@ -34,6 +34,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses=problems.RESPONSES,
     )
     app.state.runtime = runtime
     app.state.keys = KeyRing(runtime.engine, runtime.settings.admin_key, runtime.now)

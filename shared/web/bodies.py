@@ -9,12 +9,12 @@ from starlette.requests import Request
 
 from shared.errors import Refused, TooLarge
 
-BODY_SECONDS: Final = 30.0
+BODY_SECONDS: Final = 60.0
 
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The body's bytes. Raises TooLarge as soon as more than `limit` bytes are announced or
-    seen, and Refused when it does not come within 30 s."""
+    seen, and Refused when it does not come within a minute."""
     if _announced(request) > limit:
         raise too_large(limit)
     try:

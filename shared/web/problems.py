@@ -8,6 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
@@ -15,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shared.database import is_away
+from shared.database import is_away, sqlstate
 from shared.errors import (
     BlobsUnavailable,
     BrokerUnavailable,
@@ -23,14 +24,41 @@ from shared.errors import (
     Refused,
     Unavailable,
 )
+from shared.telemetry import describe
 from shared.web.answers import to_json
 from shared.web.lingering import Lingering
 
+_DATA: Final = "22"  # PostgreSQL's class of errors in a value, not in a statement
 _RETRY_AFTER: Final = "2"
 _AWAY: Final[dict[type[Unavailable], tuple[str, str]]] = {
     BrokerUnavailable: ("log-unavailable", "the message log does not answer"),
     DatabaseUnavailable: ("database-unavailable", "the database does not answer"),
     BlobsUnavailable: ("blobs-unavailable", "the blob store cannot be written"),
+}
+
+log = structlog.get_logger("http")
+
+# How every error stands in the OpenAPI document.
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {
+        "description": words,
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "name", "detail"],
+                    "properties": {
+                        "type": {"type": "string", "format": "uri-reference"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "name": {"type": "string", "description": "what to act on"},
+                        "detail": {"type": "string", "description": "what to do next"},
+                    },
+                }
+            }
+        },
+    }
+    for status, words in (("4XX", "a refusal"), ("5XX", "a fault or an outage of ours"))
 }
 
 
@@ -120,7 +148,10 @@ def _advice(status: int, request: Request) -> str:
     return HTTPStatus(status).description or HTTPStatus(status).phrase
 
 
-def _on_database(_request: Request, error: Exception) -> Response:
+def _on_database(request: Request, error: Exception) -> Response:
     if isinstance(error, PoolTimeout) or is_away(error):
         return unavailable(DatabaseUnavailable())
+    if sqlstate(error).startswith(_DATA):
+        log.warning("a value the database refuses", error=describe(error))
+        return problem(422, "invalid", "a value is out of range or holds a NUL: send another")
     raise error

@@ -77,7 +77,7 @@ async def _run(options: argparse.Namespace) -> tuple[list[Figure], dict[str, obj
                     print(report.progress(figure), flush=True)
                     figures.append(figure)
     except TimeoutError:
-        print(f"cut off after {LONGEST:.0f} s: what was measured until then stands", file=sys.stderr)
+        print(f"cut off after {LONGEST:.0f} s: the rest was not measured", file=sys.stderr)
     return figures, around
 
 

@@ -80,8 +80,8 @@ async def copy_all(session: Session, getmany: GetMany, rows: Rows, count: int) -
             continue
         async with session.transaction():
             await session.execute(_MOVE, GROUP, *_columns(places))
-            for (table, columns), all_rows in rows.items():
-                part = all_rows[len(all_rows) * read // count : len(all_rows) * (read + size) // count]
+            for (table, columns), every in rows.items():
+                part = every[len(every) * read // count : len(every) * (read + size) // count]
                 if part:
                     await session.copy_records_to_table(table, records=part, columns=columns)
         read += size

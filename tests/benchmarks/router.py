@@ -81,7 +81,10 @@ async def measure(
     bootstrap address, or empty for the log in PostgreSQL."""
     async with servers.fresh_database(server, template=template) as filled:
         settings = Settings(
-            kafka_bootstrap=kafka, data_dir=folder, policy_file=str(DEPLOY / "policy.yaml"), database_url=filled
+            kafka_bootstrap=kafka,
+            data_dir=folder,
+            policy_file=str(DEPLOY / "policy.yaml"),
+            database_url=filled,
         )
         writers = traffic.Writers(MIXES[mix], seed=7)
         ranges = await _fill(settings, writers)
@@ -132,7 +135,7 @@ def _conditions(
 
 
 async def _fill(settings: Settings, writers: traffic.Writers) -> dict[TopicPartition, Range]:
-    """Puts the messages on the topic by the real adapter and intake. What it added, by partition."""
+    """Puts the messages on the topic by the real adapter and intake. Gives their places."""
     broker = _broker(settings)
     accounts = _accounts()
     await broker.start()
@@ -164,7 +167,7 @@ def _broker(settings: Settings) -> Broker:
 
 @asynccontextmanager
 async def _copy_of(source: Source, server: str) -> AsyncIterator[str]:
-    """An empty database, all else equal: its pages written out, so that no round pays for another."""
+    """A database as it was before: written out, so that no round pays for another."""
     async with servers.fresh_database(server, template=source.template) as url:
         session = await open_session(url, "bench")
         try:

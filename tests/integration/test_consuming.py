@@ -169,7 +169,8 @@ async def test_every_record_has_its_effect_once(line: Line) -> None:
     assert await line.effects() == Counter(range(1_200))
     ends = {tp: kept.end for tp, kept in (await line.broker.ranges([line.topic])).items()}
     assert {tp: row.next for tp, row in (await line.places()).items()} == ends
-    assert (await line.broker.commits(line.group, [line.topic])).offsets == ends  # the hint
+    hints = (await line.broker.commits(line.group, [line.topic])).offsets
+    assert hints == {tp: end for tp, end in ends.items() if end}
 
 
 async def test_the_next_process_goes_on_where_the_database_says(line: Line) -> None:

@@ -112,6 +112,19 @@ def test_a_failed_reply_leaves_the_clock_and_a_late_bounce_restores_it() -> None
     assert story.case.clock("first_response").due_at == promised
 
 
+def test_a_doubtful_reply_excuses_nothing_but_counts_if_it_was_sent_after_all() -> None:
+    story = Story()
+    story.hear(message())
+    answer = reply(story)
+    story.tell(answer, after(minutes=50))
+    story.tell(ReportDelivery(answer.message_id, "unknown", NOON), after(minutes=52))
+    happened = story.tell(PassTime(after(minutes=61)), after(minutes=61))
+    assert isinstance(happened[0], ev.DeadlineBreached)
+    story.tell(sent(answer), after(minutes=65))
+    assert story.case.state == "waiting_customer"
+    assert story.case.clock("first_response") is None
+
+
 def test_a_call_that_reached_the_customer_answers_and_an_attempt_does_not() -> None:
     story = Story()
     story.hear(message())

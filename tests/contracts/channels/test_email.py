@@ -295,7 +295,7 @@ def test_spoilt_mails(name: str, edits: list[tuple[float, int, bytes]]) -> None:
 @given(st.binary(max_size=300), st.sampled_from(_CHARSETS))
 def test_any_charset(content: bytes, charset: str) -> None:
     text = decode(content, charset).text
-    assert text.encode()
+    assert text.encode().decode() == text
     assert "\0" not in text
     assert "\r" not in text
 
@@ -310,20 +310,19 @@ _LINES = st.text(
     _LINES,
     st.lists(_LINES, max_size=6),
     st.sampled_from(["8bit", "quoted-printable", "base64"]),
-    st.sampled_from(["utf-8", "utf-16"]),
 )
 def test_what_the_standard_library_writes_is_read(
-    subject: str, lines: list[str], encoding: str, charset: str
+    subject: str, lines: list[str], encoding: str
 ) -> None:
     text = "\n".join(lines)
     wrote = email.message.EmailMessage()
     wrote["From"] = "Jan <jan@example.net>"
     wrote["Subject"] = subject.replace("=?", "")
-    wrote.set_content(text, charset=charset, cte="base64" if charset == "utf-16" else encoding)
+    wrote.set_content(text, cte=encoding)
     wrote.add_attachment(b"\x00\xff\r\n", maintype="image", subtype="png", filename="é ü.png")
     read = read_mail(wrote.as_bytes())
     expected = decode(text.encode(), "utf-8").text.strip()
-    assert read.text.replace("\u2028", "\n").strip() == expected
+    assert read.text == expected
     assert " ".join(read.headers.text("Subject").split()) == " ".join(
         decode(subject.replace("=?", "").encode(), "utf-8").text.split()
     )
