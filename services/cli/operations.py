@@ -166,7 +166,8 @@ def _lag_cells(part: dict[str, Any]) -> tuple[str, ...]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # What is copied into the next command stays on one line.
+        table.add_column(column, no_wrap=column != "reason", overflow="fold")
     return table
 
 

@@ -121,7 +121,7 @@ def web(account: Account, hear: Hear) -> FastAPI:
 async def _notified(request: Request) -> Response:
     """A team's chat, where reminders show up."""
     event = orjson.loads(await request.body())
-    log.info("team notified", team=request.path_params["team"], event=event.get("type"))
+    log.info("team notified", team=request.path_params["team"], kind=event.get("type"))
     return Response(status_code=204)
 
 

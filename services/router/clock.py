@@ -67,6 +67,8 @@ class Clock:
                     connection, GROUP, runtime.broker.cluster, MESSAGES_RECEIVED
                 )
                 await self._decide(connection, due, PassTime(watermark))
+        if due:
+            runtime.written.set()
         return len(due)
 
     async def _due(self, connection: AsyncConnection) -> list[UUID]:

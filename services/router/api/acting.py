@@ -83,6 +83,7 @@ async def act(
         if key is not None:
             kept = _response(action, action.stored or action.render, decided.case, item)
             await idempotency.finish(connection, key, *place, print_, kept)
+    handlers.runtime.written.set()
     return response
 
 

@@ -125,7 +125,9 @@ class Inbox:
             if case_id is None:
                 return None
             await handlers.on_command(connection, case_id, lambda _: Claim(who.actor))
-            return await views.one(connection, case_id, policy, who)
+            item = await views.one(connection, case_id, policy, who)
+        handlers.runtime.written.set()
+        return item
 
 
 async def _pause(stopping: asyncio.Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from email.utils import getaddresses
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from shared.accounts import Account
@@ -23,9 +24,14 @@ class Address(NamedTuple):
     value: str
 
 
-def addresses(raw: bytes) -> list[Address]:
+def addresses(raw: bytes) -> tuple[Address, ...]:
     """Every mail address in a header, in order; broken ones are searched for an address."""
-    line = raw[:_LONGEST].decode("utf-8", "surrogateescape")
+    return _addresses(raw[:_LONGEST])
+
+
+@lru_cache(maxsize=64)  # the same few headers of one mail are asked for a dozen times
+def _addresses(raw: bytes) -> tuple[Address, ...]:
+    line = raw.decode("utf-8", "surrogateescape")
     try:
         # Parsed before decoding: an encoded name may hold a comma or an angle bracket.
         pairs = getaddresses([line])
@@ -34,7 +40,7 @@ def addresses(raw: bytes) -> list[Address]:
     read = [Address(_name(name), _plain(value)) for name, value in pairs]
     # What does not stand there as it is was glued together by the parser from broken pieces.
     good = [each for each in read if is_address(each.value) and each.value in line.lower()]
-    return good or _searched(header_text(raw[:_LONGEST]).lower())
+    return tuple(good or _searched(header_text(raw).lower()))
 
 
 def _searched(line: str) -> list[Address]:

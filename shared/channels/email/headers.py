@@ -16,7 +16,7 @@ from email.message import Message
 from email.utils import collapse_rfc2231_value, parsedate_to_datetime
 from typing import Final
 
-from shared.channels.email.charsets import decode
+from shared.channels.email.charsets import decode, tidy
 from shared.channels.email.transfer import decoded
 
 LONGEST_BLOCK: Final = 256 * 1024
@@ -109,7 +109,8 @@ def _unfolded(lines: list[bytes]) -> bytes:
 
 def header_text(raw: bytes) -> str:
     """One readable line: encoded words (RFC 2047) and raw 8-bit text decoded."""
-    return " ".join(_decoded(raw).split())
+    plain = b"=?" not in raw and raw.isascii() and b"\x1b" not in raw
+    return " ".join((tidy(raw.decode("ascii")) if plain else _decoded(raw)).split())
 
 
 def _decoded(raw: bytes) -> str:

@@ -51,7 +51,7 @@ def html_to_text(html: str) -> str:
     # What is unfinished at the end stays in the parser: closing it would scan it once more for
     # every `<` in it.
     text = reader.page.text()
-    if text or reader.hid:
+    if text or not reader.swallowed:
         return text
     # An unclosed <style> or <title> swallowed everything: better its remains than nothing.
     return " ".join(re.sub(r"<[^<>]*>", " ", bare).split())
@@ -107,6 +107,13 @@ class _Page:
         if blank and self._lines and self._lines[-1].strip("> "):
             self.end_line()
 
+    def end_quote(self, left: int) -> None:
+        """`left` quotations are still open; the one that ended has no empty lines at its end."""
+        self.gap(blank=False)
+        while self._lines and not self._lines[-1].strip("> "):
+            self._lines.pop()
+        self.quotes = left
+
     def text(self) -> str:
         self.gap(blank=False)
         return re.sub(r"\n{3,}", "\n\n", "\n".join(self._lines)).strip("\n")
@@ -116,7 +123,6 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.page = _Page()
-        self.hid = False
         self.tags = 0
         self._open: list[str] = []
         self._hidden_from = 0  # depth of the element that hides all within it; 0 for none
@@ -124,6 +130,11 @@ class _Reader(HTMLParser):
         self._numbers: list[int] = []  # an open list: its next number, 0 for bullets
         self._links: list[tuple[str, list[str]]] = []  # an open link: its target, what it shows
         self._link_count = 0
+
+    @property
+    def swallowed(self) -> bool:
+        """Whether all since some tag was dropped because that tag never closed."""
+        return not _DROPPED.isdisjoint(self._open)
 
     def handle_data(self, data: str) -> None:
         if self._hidden_from:
@@ -149,7 +160,6 @@ class _Reader(HTMLParser):
             if not self._hidden_from and _is_hidden(tag, values):
                 if tag in _BLOCKS:
                     self.page.gap(blank=False)
-                self.hid = self.hid or tag not in _DROPPED
                 self._hidden_from = len(self._open)
         if not self._hidden_from:
             self._begin(tag, values)
@@ -199,9 +209,8 @@ class _Reader(HTMLParser):
 
     def _end(self, tag: str) -> None:
         if tag == "blockquote" and self._quotes:
-            self.page.gap(blank=False)
             self._quotes.pop()
-            self.page.quotes = sum(self._quotes)
+            self.page.end_quote(sum(self._quotes))
         if tag in _BLOCKS:
             self.page.gap(blank=tag in _SPACED)
         if tag == "a" and self._links:

@@ -20,7 +20,7 @@ from shared.channels.email.charsets import decode
 from shared.channels.email.mime import read_mail
 from shared.cloudevents import encode
 from shared.errors import Unreadable
-from shared.events import MessageReceived
+from shared.events import DeliveryStatusReceived, MessageReceived
 from tests.contracts.channels.behaviour import load, named
 from tests.contracts.channels.email_table import OUR_ID, OUR_MAIL, TABLE, Row
 
@@ -54,7 +54,8 @@ def only(raw: bytes, sender: str | None = "envelope@example.net") -> MessageRece
 
 def written(parsed: Parsed) -> None:
     """Everything can go to the log, and from there into PostgreSQL."""
-    for event in (*parsed.messages, *parsed.statuses):
+    events: list[MessageReceived | DeliveryStatusReceived] = [*parsed.messages, *parsed.statuses]
+    for event in events:
         record = encode("messages.received", b"key", event, id=str(event.id), source="/ingest/test")
         assert b"\\u0000" not in record.value.replace(b"\\\\", b"")
 

@@ -178,7 +178,7 @@ def parsed_fields(**changes: str) -> dict[str, str]:
         "sender": "zoe@example.com",
         "from": "Zoë <zoe@example.com>",
         "subject": "Foto's",
-        "body-plain": "Zie de foto's.\r\n\r\nOp 1-10-2026 om 09:12 schreef U:\r\n> Hoe ziet het eruit?",
+        "body-plain": "Zie de foto's.\r\n\r\nOp 1-10-2026 om 09:12 schreef U:\r\n> Hoe is het?",
         "stripped-text": "Zie de foto's.",
         "body-html": '<p>Zie de foto\'s.</p><img src="cid:een">',
         "message-headers": json.dumps(HEADERS),
@@ -221,7 +221,8 @@ def test_a_parsed_mail_that_comes_again() -> None:
 
 def test_what_is_left_of_a_parsed_mail() -> None:
     few = {**signature(), "recipient": "support@example.org", "from": "jan@example.net",
-           "subject": "Kort", "stripped-text": "Alleen dit", "message-headers": "[[1], null"}  # fmt: skip
+           "subject": "Kort", "stripped-text": "Alleen dit",
+           "message-headers": "[[1], null"}  # fmt: skip
     (message,) = parse(urlencoded(few)).messages
     assert (message.text, message.subject) == ("Alleen dit", "Kort")
     assert [str(each) for each in message.sender.identities] == ["email:jan@example.net"]
@@ -252,8 +253,12 @@ def test_what_became_of_our_mail() -> None:
     assert (delivered.provider_id, delivered.code) == (f"<{OURS}>", "250")
     assert delivered.correlation == "0190a0b0-0000-7000-8000-000000000001"
     assert delivered.at == RECEIVED_AT - timedelta(seconds=60)
-    failed = event("failed", severity="permanent", **{"delivery-status": {"code": 605, "message": "",
-                   "description": "Not delivering to previously bounced address"}})  # fmt: skip
+    told = {
+        "code": 605,
+        "message": "",
+        "description": "Not delivering to previously bounced address",
+    }
+    failed = event("failed", severity="permanent", **{"delivery-status": told})
     (status,) = parse(event_post(failed)).statuses
     assert (status.status, status.code) == ("failed", "605")
     assert status.reason.startswith("Not delivering")
@@ -261,9 +266,7 @@ def test_what_became_of_our_mail() -> None:
     assert parse(event_post(event("rejected"))).statuses[0].status == "failed"
 
 
-@pytest.mark.parametrize(
-    "name", ["accepted", "opened", "clicked", "complained", "unsubscribed", "x"]
-)
+@pytest.mark.parametrize("name", ["accepted", "opened", "clicked", "complained", "stored", "x"])
 def test_what_says_nothing_about_delivery(name: str) -> None:
     assert parse(event_post(event(name))) == Parsed(statuses=())
     temporary = event("failed", severity="temporary")
@@ -291,7 +294,7 @@ def test_events_of_the_wrong_shape_are_unreadable(wrong: Any) -> None:
 # --- signatures ----------------------------------------------------------------------------
 
 
-def refuses(request: WebhookRequest, words: str = "") -> None:
+def refuses(request: WebhookRequest, words: str | None = None) -> None:
     with pytest.raises(Unauthenticated, match=words):
         INBOUND.verify(request, SUPPORT)
 
@@ -316,9 +319,14 @@ def test_wrong_keys_and_no_form() -> None:
     refuses(urlencoded(signature(OTHER)), "signing_key")
     refuses(urlencoded(signature("")), "signing_key")
     refuses(event_post(event("delivered"), OTHER), "signing_key")
-    for body, kind in [(b"{", "application/json"), (b"[]", "application/json"), (b"x", "text/plain"),
-                       (b"", ""), (b"--x", "multipart/form-data"),
-                       (b"--x\r\n", "multipart/form-data; boundary=x")]:  # fmt: skip
+    for body, kind in [
+        (b"{", "application/json"),
+        (b"[]", "application/json"),
+        (b"x", "text/plain"),
+        (b"", ""),
+        (b"--x", "multipart/form-data"),
+        (b"--x\r\n", "multipart/form-data; boundary=x"),
+    ]:
         refuses(post(body, {"content-type": kind}))
 
 
@@ -338,11 +346,15 @@ def test_there_is_no_handshake() -> None:
 # --- noise ---------------------------------------------------------------------------------
 
 
+_NAMES = [
+    "recipient", "sender", "from", "subject", "body-plain", "body-html", "message-headers",
+    "content-id-map", "attachment-1", "body-mime",
+]  # fmt: skip
+_VALUES = ['[["From", "a@b.nl"]]', '{"<x>": 1}', "[" * 500, '[["a",1]]']
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.dictionaries(
-    st.sampled_from(["recipient", "sender", "from", "subject", "body-plain", "body-html",
-                     "message-headers", "content-id-map", "attachment-1", "body-mime"]),
-    st.text() | st.sampled_from(['[["From", "a@b.nl"]]', '{"<x>": 1}', "[" * 500, '[["a",1]]'])))  # fmt: skip
+@given(st.dictionaries(st.sampled_from(_NAMES), st.text() | st.sampled_from(_VALUES)))
 def test_any_form(fields: dict[str, str]) -> None:
     clean = {name: value.encode("utf-8", "replace") for name, value in fields.items()}
     for request in (multipart({**signature(), **clean}), urlencoded({**signature(), **clean})):
