@@ -203,8 +203,12 @@ def _services(names: Sequence[str], runtime: Runtime) -> list[Service]:
 
     rooms = [_room(name)(runtime) for name in names]
     if "router" in names:
+        from services.notifier.letters import TOPIC, replay
+
         letters = dead_letter_subscription(runtime)
-        rooms.append(Service(name="dead-letters", subscriptions=(letters,)))
+        rooms.append(
+            Service(name="dead-letters", subscriptions=(letters,), replays={TOPIC: replay})
+        )
     return rooms
 
 

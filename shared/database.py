@@ -34,6 +34,7 @@ def connect(url: str, *, name: str = "regie", pool: int = 10) -> AsyncEngine:
         max_overflow=pool,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error must not carry a customer's words into a log
         connect_args={
             "timeout": 5,
             "server_settings": {

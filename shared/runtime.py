@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,6 +20,9 @@ from shared.settings import Settings
 
 # What it is given is what the subscription's `decode` makes of each record: `Received`, mostly.
 Handler = Callable[[AsyncConnection, Sequence[Any]], Awaitable[None]]
+
+# (connection, letter id, now): settles nothing itself, raises Refused where it cannot be
+Replay = Callable[[AsyncConnection, UUID, datetime], Awaitable[None]]
 
 
 def utc_now() -> datetime:
@@ -61,11 +65,13 @@ class Subscription:
 class Service:
     """One room of the process: what it serves, what it consumes, what it keeps running.
 
-    start  awaited before its consumers and tasks begin; may wait for a dependency
+    replays  how a dead letter of a topic goes again, where not by its topic
+    start    awaited before its consumers and tasks begin; may wait for a dependency
     """
 
     name: str
     routers: Sequence[APIRouter] = ()
     subscriptions: Sequence[Subscription] = ()
     tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    replays: Mapping[str, Replay] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None

@@ -18,7 +18,7 @@ class Settings(BaseModel):
 
     model_config = {"frozen": True, "extra": "ignore"}
 
-    database_url: str = ""
+    database_url: str = Field(default="", repr=False)
     kafka_bootstrap: str = ""
     kafka_security_protocol: str = "PLAINTEXT"
     kafka_sasl_mechanism: str = ""

@@ -136,8 +136,9 @@ class Receipt:
 class Outbound(Protocol):
     """The sending side. Raises SendError and nothing else; bounds its own time (15 s)."""
 
-    async def send(self, message: Outgoing, account: Account, http: httpx.AsyncClient) -> Receipt:
-        ...
+    async def send(
+        self, message: Outgoing, account: Account, http: httpx.AsyncClient
+    ) -> Receipt: ...
 
 
 @dataclass(frozen=True, slots=True)

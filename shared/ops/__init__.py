@@ -38,7 +38,9 @@ class Ops:
         health = Health(runtime, groups, progress, prepared)
         self.router = APIRouter()
         self.router.include_router(probes.routes(health, Measures(runtime, self.board)))
-        self.router.include_router(api.routes(runtime, self.board, Replayer(runtime, reader)))
+        replays = {topic: way for each in services for topic, way in each.replays.items()}
+        replayer = Replayer(runtime, reader, replays)
+        self.router.include_router(api.routes(runtime, self.board, replayer))
 
     async def sample(self) -> None:
         await self.board.run()

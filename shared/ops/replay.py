@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from shared.events import MessageReceived
 from shared.ops import letters
 from shared.ops.letters import Letter
 from shared.parking import ParkedItem, id_of
-from shared.runtime import Runtime
+from shared.runtime import Replay, Runtime
 
 _NOTES: Final = "dlq_"
 
@@ -41,6 +42,7 @@ class Replayer:
 
     runtime: Runtime
     reader: Reader | None
+    replays: Mapping[str, Replay] = field(default_factory=dict)
 
     async def replay(self, letter_id: UUID) -> None:
         """Brings the letter back as a late arrival. Raises NotFound, and Conflict when it was
@@ -50,7 +52,11 @@ class Replayer:
             _must_wait(letter)
             parked = letter.parked
             if parked is None:
-                await outbox.enqueue(connection, [_original(letter)])
+                again = self.replays.get(letter.topic)
+                if again is not None:
+                    await again(connection, letter_id, self.runtime.now())
+                else:
+                    await outbox.enqueue(connection, [_original(letter)])
                 await letters.settle(connection, letter_id, "replayed", "")
                 return
         await self._read_again(letter, parked)

@@ -25,9 +25,11 @@ teams:
   frontdesk: {calendar: always, notify: [{webhook: http://127.0.0.1:9901/frontdesk}]}
   parcels:
     {calendar: always, fallback: frontdesk, notify: [{webhook: http://127.0.0.1:9901/parcels}]}
+  claims: {calendar: always, notify: [{webhook: http://127.0.0.1:9901/claims}]}
 products: {parcels: {}}
 routing:
   - {name: tracking, when: 'text.contains("parcel")', team: parcels, product: parcels}
+  - {name: claims, when: 'text.contains("claim")', team: claims}
   - {name: the rest, team: frontdesk}
 service_levels:
   - name: hasty

@@ -217,6 +217,30 @@ async def test_the_team_is_reminded_then_told_of_the_breach(
     assert Webhook(secret).verify(notified.body, notified.headers)
 
 
+async def test_what_a_target_refuses_for_good_is_kept_and_goes_again(
+    doors: Doors, agent: Client, town: Town
+) -> None:
+    town.gone.add("/claims")
+    await doors.whatsapp("Please hurry with claim seven-oh-seven", "31600000707")
+
+    async def kept() -> Any:
+        letters = (await agent.get("/ops/dead-letters", params={"limit": 200})).json()["items"]
+        return [letter for letter in letters if letter["topic"] == "deliveries"]
+
+    letter = (await until(kept, 40))[0]
+    assert "410" in letter["reason"]
+    town.gone.clear()
+    again = await agent.post(f"/ops/dead-letters/{letter['id']}/replay")
+    assert again.status_code in (200, 202, 204), again.text
+
+    async def arrived() -> Any:
+        return [n for n in town.notified if n.path == "/claims"]
+
+    await until(arrived)
+    waiting = (await agent.get("/ops/dead-letters", params={"limit": 200})).json()["items"]
+    assert letter["id"] not in [other["id"] for other in waiting]
+
+
 async def _rotated(agent: Client, ending: str) -> str:
     targets = (await agent.get("/v1/targets")).json()["items"]
     (target,) = [t for t in targets if t["address"].endswith(ending)]

@@ -43,6 +43,7 @@ class Town:
     ports: dict[str, int] = field(default_factory=dict)
     notified: list[Notified] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
 
     def env(self, policy: str = "", **more: str) -> dict[str, str]:
         """The example files, pointed at this town; `policy` replaces the example's text."""
@@ -71,6 +72,8 @@ class Town:
 
     async def _notify(self, request: Request) -> Response:
         body = await request.body()
+        if request.url.path in self.gone:
+            return Response(status_code=410)
         self.notified.append(Notified(request.url.path, dict(request.headers), body))
         return Response(status_code=204)
 

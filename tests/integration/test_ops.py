@@ -272,6 +272,22 @@ async def test_the_list_is_paged(door: Door) -> None:
     assert len(seen) == len(set(seen)) == 5
 
 
+async def test_a_value_no_text_column_takes_is_a_422(door: Door) -> None:
+    answer = await door.http.get("/ops/dead-letters?account=%00", headers=door.headers)
+    assert (answer.status_code, answer.json()["name"]) == (422, "invalid")
+
+
+async def test_the_contract_names_its_key_and_its_problems(door: Door) -> None:
+    document = (await door.http.get("/openapi.json")).json()
+    assert document["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+    post = document["paths"]["/v1/messages"]["post"]
+    assert post["security"] == [{"HTTPBearer": []}]
+    assert "application/problem+json" in post["responses"]["4XX"]["content"]
+    body = post["requestBody"]["content"]["application/json"]["schema"]
+    assert {"account", "from", "text"} <= set(body["properties"])
+    assert "$ref" not in str(body)
+
+
 # --- positions and accounts --------------------------------------------------------------------
 
 

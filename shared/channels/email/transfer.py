@@ -9,6 +9,7 @@ from typing import Final
 
 _MOST_PIECES: Final = 1_000
 _BASE64_ONLY: Final = re.compile(rb"[A-Za-z0-9+/\s]*")
+_NO_BASE64: Final = re.sub(rb"[A-Za-z0-9+/]", b"", bytes(range(256)))
 _UU_BEGIN: Final = re.compile(r"begin [0-7]{3,4} (\S.{0,200})")
 _UUENCODED: Final = frozenset({"uuencode", "x-uuencode", "uue", "x-uue"})
 
@@ -38,6 +39,8 @@ def _base64(body: bytes) -> bytes:
 
 def _before_text(body: bytes) -> bytes:
     # Scanners and lists add a footer in plain text behind the base64.
+    if b" " not in body:
+        return body
     at = 0
     for line in body.splitlines(keepends=True):
         if line.strip().count(b" ") * 12 > len(line.strip()):
@@ -51,7 +54,7 @@ def _is_base64(piece: bytes) -> bool:
 
 
 def _piece(piece: bytes) -> bytes:
-    clean = re.sub(rb"[^A-Za-z0-9+/]+", b"", piece)
+    clean = piece.translate(None, _NO_BASE64)
     clean = clean[: len(clean) - (len(clean) % 4 == 1)]
     return base64.b64decode(clean + b"=" * (-len(clean) % 4))
 
