@@ -21,7 +21,7 @@ class _Mail:
 
     def parse(self, request: WebhookRequest, account: Account, accounts: Accounts) -> Parsed:
         address = own_address(account)
-        return message_from_mime(request.body, account, "", [address], request.received_at)
+        return message_from_mime(request.body, account, None, [address], request.received_at)
 
 
 @dataclass(frozen=True)

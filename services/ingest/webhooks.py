@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from fastapi import APIRouter, Request
@@ -22,6 +23,8 @@ from shared.web import read_body
 
 log = structlog.get_logger("ingest")
 
+_OFF_LOOP: Final = 256 * 1024  # a larger body is taken apart beside the event loop
+
 
 @dataclass(frozen=True)
 class Webhooks:
@@ -36,7 +39,10 @@ class Webhooks:
         found, inbound = self._door(account)
         webhook = await self._read(request, found, inbound)
         verify(inbound, webhook, found)
-        parsed = parse(inbound, webhook, found, self.accounts)
+        if len(webhook.body) > _OFF_LOOP:
+            parsed = await asyncio.to_thread(parse, inbound, webhook, found, self.accounts)
+        else:
+            parsed = parse(inbound, webhook, found, self.accounts)
         await self.intake.accept(parsed, found.name, webhook)
         return _response(parsed.answer)
 

@@ -84,7 +84,7 @@ class Arrivals:
         self._people = await identify(connection, batch, desk.policy, self._codes.customers)
         cases = await queries.lock_cases(
             connection,
-            {known.case_id for known in threads} | self._codes.cases,
+            {known.case_id for known in threads} | self._codes.cases | _tokens(batch),
             set(self._people.of.values()),
             desk.policy.reopens_since(desk.now),
         )
@@ -136,6 +136,8 @@ class Arrivals:
         )
 
     def _threads(self, message: MessageReceived) -> Iterable[Case]:
+        for case_id in _tokens([message]) & self.desk.cases.keys():
+            yield self.desk.cases[case_id]
         for ref in _refs(message):
             if ref in self._known:
                 yield self.desk.cases[self._known[ref].case_id]
@@ -248,6 +250,11 @@ def _our_ids(message: MessageReceived) -> Iterable[UUID]:
                 yield UUID(match[1])
             except ValueError:
                 continue
+
+
+def _tokens(messages: Iterable[MessageReceived]) -> set[UUID]:
+    """The cases that signed reply tokens name; their channel has checked the signature."""
+    return {UUID(m.thread.token) for m in messages if m.thread.token}
 
 
 def _data(message: MessageReceived) -> str:

@@ -359,3 +359,10 @@ async def test_an_edit_replaces_and_a_withdrawal_empties(room: Room) -> None:
     await room.hear(message("", kind="revoke", thread=Thread(target="w1")))
     (row,) = await room.rows("SELECT text FROM messages WHERE kind = 'message'")
     assert row.text == ""
+
+
+async def test_a_signed_reply_token_leads_to_its_case(room: Room) -> None:
+    await room.hear(message())
+    (case,) = await room.rows("SELECT id FROM cases")
+    await room.hear(mail("Here", at=after(minutes=3), thread=Thread(token=str(case.id))))
+    assert len(await cases(room)) == 1
