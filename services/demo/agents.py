@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ LEFT: Final = 3  # cases that are left waiting, so that a newcomer finds some to
 _CROWDED: Final = 12
 _DUTCH: Final = (" ik ", "mijn", "pakket", "hoi", "bedankt", "dank u", "jullie", "beste ", "dag,")
 _GRATEFUL: Final = ("thank", "thanks", "bedankt", "dank u")
-_PICTURE: Final = ("photo", "foto")
+_MAIL: Final = re.compile(r"[\w.]+@[\w.]+\w")
 _ANSWERS: Final = {
     "en": (
         "Thank you for your message. I have looked it up: you will have an answer today.",
@@ -88,8 +89,10 @@ class Agent:
             await (self._close(case, "called back") if reached else self._do(case, "release"))
         elif any(word in case["preview"].lower() for word in _GRATEFUL):
             await self._close(case, "the customer is helped")
-        elif case["channel"] == "whatsapp" and any(word in words for word in _PICTURE):
-            await self._do(case, "handoffs", to_channel="email", reason="agent")
+        elif case["channel"] == "whatsapp" and (address := _MAIL.search(words)):
+            # The customer would rather go on by mail: Regie sends the invitation with its code.
+            switch = {"to_channel": "email", "reason": "agent", "address": address[0]}
+            await self._do(case, "handoffs", **switch)
             await self._answer(case, language)
         else:
             if self.dice.random() < 0.2:

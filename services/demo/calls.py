@@ -61,7 +61,7 @@ class Call:
         recording = {
             "RecordingSid": f"RE{secrets.token_hex(16)}",
             "RecordingUrl": f"{self.recordings}/recordings/{secrets.token_hex(8)}",
-            "RecordingDuration": str(len(words) // 12),
+            "RecordingDuration": str(4 + len(words) // 12 if words else 0),
         }
         over = {"CallStatus": "completed"}
         await self._ask(_address(twiml, "Record", "action"), {**form, **over, **recording})

@@ -22,13 +22,16 @@ from shared.accounts import Account, Accounts
 STATUSES: Final = (("sent", 0.2), ("delivered", 0.8), ("read", 6.0))
 _CODE: Final = re.compile(r"R-[0-9A-Z]{4}-[0-9A-Z]{4}")
 _THANKFUL: Final = 0.5
-_SPOKEN: Final = 8.0  # seconds a call takes here: nobody waits for a real one
 
 log = structlog.get_logger("demo")
 
 
 class Customers:
-    """What they do goes out by `post`; `later` runs something beside the rest."""
+    """What they do goes out by `post`; `later` runs something beside the rest.
+
+    sink   where a recording would be found
+    pause  sleeps so many seconds; a test has no time for that
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Customers:
         later: Callable[[Awaitable[None]], None],
         dice: random.Random,
         sink: str,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._mail, self._whatsapp, self._phone, self._portal = (
             _account(accounts, name)
@@ -46,6 +50,7 @@ class Customers:
         self._later = later
         self._dice = dice
         self._sink = sink
+        self._pause = pause
         self._busy: set[Person] = set()
         self._first_mails: dict[Person, str] = {}
 
@@ -56,11 +61,11 @@ class Customers:
         shuffled: list[Story] = list(STORIES[3:])
         for story in STORIES[:3]:
             self._begin(story)
-            await asyncio.sleep(1.5)
+            await self._pause(1.5)
         while True:
             self._dice.shuffle(shuffled)
             for story in (*shuffled, *STORIES[:3]):
-                await asyncio.sleep(self._dice.uniform(5, 11))
+                await self._pause(self._dice.uniform(5, 11))
                 self._begin(story)
 
     def _begin(self, story: Story) -> None:
@@ -72,7 +77,7 @@ class Customers:
         self._busy.add(person)
         try:
             for contact in story.contacts:
-                await asyncio.sleep(contact.after * self._dice.uniform(0.8, 1.2))
+                await self._pause(contact.after * self._dice.uniform(0.8, 1.2))
                 await self._do(contact, person)
         finally:
             self._busy.discard(person)
@@ -80,7 +85,7 @@ class Customers:
     async def _do(self, contact: Contact, person: Person) -> None:
         match contact.by:
             case "whatsapp":
-                post = self._message(person, contact.text)
+                post = self._message(person, contact.text.format(mail=person.mail))
             case "email":
                 post = self._letter(person, contact.subject, contact.text)
             case "portal":
@@ -108,7 +113,7 @@ class Customers:
         person = next((p for p in PEOPLE if arrived.to in (p.digits, p.mail)), None)
         if person is None:
             return
-        if (code := _CODE.search(arrived.text)) is not None and "mail" in arrived.text:
+        if code := _CODE.search(arrived.text):
             self._later(self._go_on_by_mail(person, code[0]))
         elif self._dice.random() < _THANKFUL:
             self._later(self._thank(person, arrived))
@@ -116,12 +121,12 @@ class Customers:
     async def _report(self, arrived: Arrived) -> None:
         """Meta tells how far the message got."""
         for status, after in STATUSES:
-            await asyncio.sleep(after)
+            await self._pause(after)
             item = posts.whatsapp_status(arrived.id, status, arrived.to, arrived.correlation)
             await self._post(posts.whatsapp(self._whatsapp, item))
 
     async def _thank(self, person: Person, arrived: Arrived) -> None:
-        await asyncio.sleep(self._dice.uniform(9, 20))
+        await self._pause(self._dice.uniform(9, 20))
         words = self._dice.choice(THANKS[person.language])
         if arrived.channel == "email":
             await self._post(self._letter(person, f"Re: {arrived.subject}", words, arrived.id))
@@ -132,7 +137,7 @@ class Customers:
             await self._post(self._message(person, words, arrived.id))
 
     async def _go_on_by_mail(self, person: Person, code: str) -> None:
-        await asyncio.sleep(self._dice.uniform(8, 16))
+        await self._pause(self._dice.uniform(8, 16))
         words = {
             "en": f"Hello,\n\nHere I am, with code {code}. The picture is ready to be sent.",
             "nl": f"Hallo,\n\nHier ben ik, met code {code}. De foto staat klaar.",

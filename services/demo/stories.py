@@ -29,6 +29,7 @@ class Person:
 class Contact:
     """One thing a customer does, `after` so many seconds.
 
+    text   on WhatsApp, `{mail}` stands for the customer's own address
     twice  the provider's answer got lost on the way, and it comes again
     """
 
@@ -105,8 +106,8 @@ STORIES: Final = (
         Contact("whatsapp", "Hoi! Zijn jullie zaterdag open? Dan kom ik mijn bestelling ophalen"),
     )),
     Story("en", (
-        Contact("whatsapp", "My order came but the invoice is missing. I have a photo of the "
-                "packing slip, where can I send it?"),
+        Contact("whatsapp", "My order came without the invoice. I have a photo of the packing "
+                "slip: may I mail it? I am {mail}"),
     )),
     Story("nl", (
         Contact("email", "Beste mensen,\n\nIk kreeg twee keer dezelfde factuur. Klopt dat?\n\n"
@@ -128,8 +129,8 @@ STORIES: Final = (
                 "does that cost?\n\nThank you", "Delivery to the islands"),
     )),
     Story("nl", (
-        Contact("whatsapp", "De lamp is beschadigd aangekomen. Ik heb een foto, waar mag die "
-                "heen?"),
+        Contact("whatsapp", "De lamp is beschadigd aangekomen. Ik heb een foto: mag die per "
+                "mail? Mijn adres is {mail}"),
     )),
     Story("nl", (
         Contact("portal", "Bel mij alstublieft over het inruilen van mijn oude koelkast."),

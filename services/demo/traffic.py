@@ -82,8 +82,10 @@ async def _quietly(work: Awaitable[None]) -> None:
     """A customer who finds the door closed gives up; the demo goes on."""
     try:
         await work
+    except httpx.HTTPStatusError as error:
+        log.warning("not accepted", status=error.response.status_code)
     except httpx.HTTPError as error:
-        log.warning("not accepted", error=describe(error))
+        log.info("not accepted", error=describe(error))
 
 
 async def _keys(runtime: Runtime, *agents: str) -> list[str]:

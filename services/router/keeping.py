@@ -47,7 +47,8 @@ async def _forget(runtime: Runtime) -> None:
 
 
 async def _trim_log(runtime: Runtime, policies: Policies) -> None:
-    """The PostgreSQL log forgets as Kafka does; Kafka trims itself and has no `trim`."""
-    trim = getattr(runtime.broker, "trim", None)
-    if trim is not None and policies.loaded:
-        await trim(policies.current.retention.log.before(runtime.now()))
+    """What the policy keeps; a heartbeat says nothing any more after an hour."""
+    if policies.loaded:
+        now = runtime.now()
+        kept_since = policies.current.retention.log.before(now)
+        await runtime.broker.trim(kept_since, now - timedelta(hours=1))

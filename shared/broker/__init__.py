@@ -134,5 +134,9 @@ class Broker(Protocol):
     ) -> Mapping[TopicPartition, Record]:
         """The first record at or after each position, where there is one: outside any group."""
 
+    async def trim(self, before: datetime, keyless_before: datetime | None = None) -> int:
+        """Forgets what was written before this instant, where the log does not do so by itself;
+        how many records. What has no key (heartbeats) may go earlier."""
+
     async def ping(self) -> None:
         """Raises BrokerUnavailable when the log does not answer within 5 s."""

@@ -65,6 +65,7 @@ DELETE FROM log_record r USING old
 WHERE r.topic = $1 AND r.partition = $2 AND r."offset" = old."offset" AND old.at < $3
 RETURNING r."offset"
 """
+_THIN: Final = "DELETE FROM log_record WHERE key = '' AND at < $1 RETURNING partition"
 _MOVE_START: Final = "UPDATE log_partition SET start = $3 WHERE topic = $1 AND partition = $2"
 
 
@@ -147,9 +148,14 @@ class PostgresBroker:
     async def ping(self) -> None:
         await self._query("SELECT 1", within=PING_SECONDS)
 
-    async def trim(self, before: datetime) -> int:
-        """Forgets the records written before this instant, in chunks; how many they were."""
+    async def trim(self, before: datetime, keyless_before: datetime | None = None) -> int:
+        """Forgets the records written before this instant, in chunks; how many they were.
+
+        Heartbeats (no key) would fill an idle log: they may go while what lies around them stays.
+        """
         trimmed = 0
+        if keyless_before is not None:
+            trimmed += len(await self._query(_THIN, keyless_before, within=TRIM_SECONDS))
         for topic, count in self._partitions.items():
             for partition in range(count):
                 while chunk := await self._trim_chunk(topic, partition, before):

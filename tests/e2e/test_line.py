@@ -119,6 +119,7 @@ async def test_a_mail_is_threaded_and_answered_by_mail(
     (ours,) = await until(arrived)
     assert ours["Subject"] == "Re: Late"
     assert ours["In-Reply-To"] == first["Message-ID"]
+    await case_state(agent, case["id"], "waiting_customer")
     again = a_mail(
         "Thank you", Subject="Re: Late", sender="Bo <bo@example.org>",
         In_Reply_To=str(ours["Message-ID"]),

@@ -211,6 +211,16 @@ async def test_trimming_forgets_the_old_and_keeps_counting(broker: PostgresBroke
     assert (await broker.ranges([CASES_CHANGED]))[at(1)] == Range(5, 6)
 
 
+async def test_heartbeats_are_forgotten_earlier(broker: PostgresBroker) -> None:
+    beat = Message(CASES_CHANGED, b"", b"beat", partition=0)
+    await broker.publish([beat, message(b"kept", 0), beat])
+    assert await broker.trim(datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC)) == 2
+    async with broker.consumer("group", [CASES_CHANGED]) as consumer:
+        await active(consumer)
+        records = (await consumer.fetch(500, 1)).records
+    assert [(record.offset, record.value) for record in records] == [(1, b"kept")]
+
+
 async def test_a_busy_application_does_not_starve_the_log(
     database_url: str, broker: PostgresBroker
 ) -> None:
