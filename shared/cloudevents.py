@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Final
 
 import msgspec
 
 from shared.broker import Headers, Message, Record
 from shared.errors import Unreadable
-from shared.events import Body, CaseChanged, type_name
+from shared.events import Body, CaseChanged, Event, type_name
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(Body)
@@ -37,17 +38,30 @@ def encode(
     trace: str = "",
 ) -> Message:
     """The message for `body`. A case event's `ce_type` is the inner event's, e.g. `case.opened`."""
-    named = body.event if isinstance(body, CaseChanged) else body
+    named, at = (body.event, body.at) if isinstance(body, CaseChanged) else (body, None)
     headers: Headers = (
         ("ce_id", id.encode()),
-        ("ce_type", type_name(type(named).__name__).encode()),
-        ("ce_source", source.encode()),
-        ("ce_time", datetime.now(UTC).isoformat().encode()),
-        *_SPEC,
+        *_described(type(named), source),
+        ("ce_time", _written(at or datetime.now(UTC))),
     )
     if trace:
         headers = (*headers, ("traceparent", trace.encode()))
     return Message(topic, key, _ENCODER.encode(body), headers, partition)
+
+
+@cache
+def _described(kind: type[Event], source: str) -> Headers:
+    return (
+        ("ce_type", type_name(kind.__name__).encode()),
+        ("ce_source", source.encode()),
+        *_SPEC,
+    )
+
+
+@lru_cache(maxsize=64)
+def _written(at: datetime) -> bytes:
+    """A batch of case events shares its instant."""
+    return at.isoformat().encode()
 
 
 def decode(record: Record) -> Received:

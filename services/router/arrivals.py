@@ -121,19 +121,20 @@ class Arrivals:
     def _join(self, message: MessageReceived, customer: UUID) -> Joined:
         desk = self.desk
         mine = [desk.cases[id] for id in self._of_customer[customer]]
-        product = message.product
-        if mine and not product:
-            facts = facts_of(message, self._people.facts[customer])
-            product = desk.policy.route(facts, desk.now).product
         return join(
             message,
             customer,
             threads=self._threads(message),
             cases=mine,
-            product=product,
+            product_of=lambda: self._product(message, customer),
             policy=desk.policy,
             now=desk.now,
         )
+
+    def _product(self, message: MessageReceived, customer: UUID) -> str:
+        """The one given, else that of the rule it matches, evaluated for this message alone."""
+        facts = facts_of(message, self._people.facts[customer])
+        return message.product or self.desk.policy.route(facts, self.desk.now).product
 
     def _threads(self, message: MessageReceived) -> Iterable[Case]:
         for case_id in _tokens([message]) & self.desk.cases.keys():

@@ -133,11 +133,14 @@ class Case(Value, frozen=True):
 
     @property
     def running(self) -> tuple[Deadline, ...]:
-        return tuple(d for d in self.deadlines if d.live)
+        return tuple([d for d in self.deadlines if d.ended_at is None])
 
     def clock(self, *metrics: Metric) -> Deadline | None:
         """The live deadline of one of these metrics."""
-        return next((d for d in self.deadlines if d.live and d.metric in metrics), None)
+        for deadline in self.deadlines:
+            if deadline.ended_at is None and deadline.metric in metrics:
+                return deadline
+        return None
 
     def effective_due(self) -> tuple[datetime, str]:
         """What the queue sorts by: the least live deadline or reply-window bound, and its name.
@@ -145,7 +148,9 @@ class Case(Value, frozen=True):
         A breached deadline still waits for its answer and keeps the case on top.
         """
         dues: list[tuple[datetime, str]] = [
-            (d.due_at, d.metric) for d in self.deadlines if d.live and d.state != "paused"
+            (d.due_at, d.metric)
+            for d in self.deadlines
+            if d.ended_at is None and d.state != "paused"
         ]
         route = self.routes.get(self.channel)
         if self.unanswered and route is not None and route.answer_by is not None:
@@ -154,7 +159,8 @@ class Case(Value, frozen=True):
 
     def pruned(self) -> Case:
         """As stored: without the deadlines that ended."""
-        return replace(self, deadlines=self.running)
+        running = self.running
+        return self if len(running) == len(self.deadlines) else replace(self, deadlines=running)
 
 
 def evolve(case: Case | None, change: CaseChanged) -> Case:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -141,11 +142,15 @@ class Evaluation:
             answer = self.answer(condition)
         except Exception as error:  # a condition can fail in as many ways as CEL has
             return RuleTrial(rule.name, False, f"`{condition.shown}` fails: {said(error)}")
-        if answer is True:
-            return RuleTrial(rule.name, True, f"`{condition.shown}` is true")
-        if answer is False:
-            return RuleTrial(rule.name, False, f"`{condition.shown}` is false")
+        if answer is True or answer is False:
+            return _trial(rule.name, condition.shown, answer)
         return RuleTrial(rule.name, False, f"`{condition.shown}` gives {answer!r:.80}, no truth")
+
+
+@lru_cache(maxsize=4096)
+def _trial(name: str, shown: str, matched: bool) -> RuleTrial:
+    """Rules are few and events many, so what is said of a rule is said once."""
+    return RuleTrial(name, matched, f"`{shown}` is {'true' if matched else 'false'}")
 
 
 def said(error: BaseException) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
-from services.router.calendars import Due
+from services.router.calendars import Calendar
 from services.router.policy import Policy, ServiceLevel
+from shared.durations import Duration
 from shared.events import Metric
 
 
@@ -17,7 +19,7 @@ class DeadlinePlan:
 
     rule      the service level it comes from
     calendar  in whose open time it runs
-    due       the arithmetic behind `due_at`
+    words     the arithmetic, ``1h in `office` from Fri 17:10 = Sat 10:40``
     """
 
     metric: Metric
@@ -26,12 +28,7 @@ class DeadlinePlan:
     warn_at: tuple[datetime, ...]
     rule: str
     calendar: str
-    due: Due
-
-    @property
-    def words(self) -> str:
-        """``1h in `office` from Fri 17:10 = Sat 10:40``."""
-        return self.due.words
+    words: str
 
 
 class Resumed(NamedTuple):
@@ -49,11 +46,20 @@ def plan(
     if target is None:
         return None
     calendar = policy.calendar(level.calendar)
+    due_at, warn_at, words = _clock(calendar, target, level.warn_before, started_at)
+    return DeadlinePlan(metric, started_at, due_at, warn_at, level.rule, level.calendar, words)
+
+
+@lru_cache(maxsize=4096)
+def _clock(
+    calendar: Calendar, target: Duration, warn_before: tuple[Duration, ...], started_at: datetime
+) -> tuple[datetime, tuple[datetime, ...], str]:
+    """(due, warnings, words). Remembered, since at a high rate many messages share a second."""
     due = calendar.add(started_at, target)
     # a step at or before the start is skipped
-    steps = (calendar.subtract(due.at, step, started_at) for step in level.warn_before)
+    steps = (calendar.subtract(due.at, step, started_at) for step in warn_before)
     warn_at = tuple(sorted({step for step in steps if step is not None}))
-    return DeadlinePlan(metric, started_at, due.at, warn_at, level.rule, level.calendar, due)
+    return due.at, warn_at, due.words
 
 
 def resume(

@@ -9,7 +9,7 @@ else                                           → a new case
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -34,11 +34,14 @@ def join(
     *,
     threads: Iterable[Case],
     cases: Sequence[Case],
-    product: str,
+    product_of: Callable[[], str],
     policy: Policy,
     now: datetime,
 ) -> Joined:
-    """`threads`: cases its references name; `cases`: those of its customer; `product`: its own."""
+    """`threads`: cases its references name; `cases`: those of its customer.
+
+    `product_of` tells the message's own product, and is asked only where it matters.
+    """
     for case in threads:
         if _alive(case, policy, now):
             marked = "" if case.customer_id == customer_id else "other_sender"
@@ -49,8 +52,10 @@ def join(
     for case in newest_first:
         if case.state != "closed" and case.account == message.account:
             return Joined(case, "customer")
-    for case in newest_first:
-        if case.state != "closed" and _same_matter(case, product, policy, now):
+    elsewhere = [case for case in newest_first if case.state != "closed"]
+    product = product_of() if elsewhere else ""
+    for case in elsewhere:
+        if _same_matter(case, product, policy, now):
             return Joined(case, "product")
     for case in newest_first:
         if case.state == "closed" and case.account == message.account and _alive(case, policy, now):

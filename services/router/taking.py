@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from services.router import clocks, deadlines
@@ -174,7 +175,9 @@ def _take_echo(turn: Turn, message: MessageReceived) -> None:
     clocks.answered(turn, before)
 
 
+@lru_cache(maxsize=1024)
 def _trail(trail: tuple[RuleTrial, ...]) -> tuple[dict[str, Any], ...]:
+    """As it is stored; the same few trails come again and again."""
     return tuple(trial._asdict() for trial in trail)
 
 

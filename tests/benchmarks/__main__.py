@@ -22,6 +22,7 @@ from sqlalchemy import make_url
 
 from deploy.kafka.runners import version
 from shared.sessions import close_session, open_session
+from shared.telemetry import configure_logs
 from tests import servers
 from tests.benchmarks import ingest, report, router
 from tests.benchmarks.report import Figure
@@ -74,6 +75,7 @@ async def _run(options: argparse.Namespace) -> tuple[list[Figure], dict[str, obj
     try:
         async with asyncio.timeout(LONGEST), _engines(not options.no_kafka) as engines:
             for which in [options.only] if options.only else WORKS:
+                print(f"measuring {which} …", flush=True)
                 async for figure in _figures(which, engines):
                     print(report.progress(figure), flush=True)
                     figures.append(figure)
@@ -99,6 +101,8 @@ async def _figures(which: str, engines: Engines) -> AsyncIterator[Figure]:
 async def _engines(with_kafka: bool) -> AsyncIterator[Engines]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="regie-bench-")))
+        log = stack.enter_context((folder / "bench.log").open("w"))
+        configure_logs("json", log)  # as a service does, and not between the figures
         postgres = await stack.enter_async_context(servers.running_postgres())
         template = await stack.enter_async_context(servers.migrated_template(postgres))
         kafka = ""

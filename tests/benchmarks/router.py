@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import statistics
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -68,10 +69,32 @@ class Source:
     count: int
 
 
+class Moment(NamedTuple):
+    """By the clock on the wall, and in processor time of this process. Both in seconds."""
+
+    wall: float
+    processor: float
+
+
 @dataclass(frozen=True)
 class Run:
-    seconds: float
+    """One side's work, from its first fetch to its last commit."""
+
+    began: Moment
+    ended: Moment
     batches: int
+
+    @property
+    def seconds(self) -> float:
+        return self.ended.wall - self.began.wall
+
+    @property
+    def processor(self) -> float:
+        return self.ended.processor - self.began.processor
+
+
+def now() -> Moment:
+    return Moment(time.perf_counter(), time.process_time())
 
 
 async def measure(
@@ -124,11 +147,17 @@ def _conditions(
         "messages": source.count,
         "rounds": len(ours),
         "batches of at most": BATCH,
-        "on average": f"{source.count / ours[-1].batches:.0f} and "
+        "of on average": f"{source.count / ours[-1].batches:.0f} and "
         f"{source.count / bare[-1].batches:.0f}",
+        "processor of this process a message": f"{_processor(ours, source)} and "
+        f"{_processor(bare, source)} µs",
         "rows a message": f"{sum(map(len, rows.values())) / source.count:.1f} "
         f"in {len(rows)} tables",
     }
+
+
+def _processor(runs: Sequence[Run], source: Source) -> str:
+    return f"{statistics.median(run.processor for run in runs) / source.count * 1e6:.0f}"
 
 
 # --- filling the topic -----------------------------------------------------------------------
@@ -208,7 +237,7 @@ async def _consume(runtime: Runtime, source: Source) -> Run:
         async with asyncio.timeout(RUN_SECONDS):
             await asyncio.wait({task})
     task.result()
-    return Run(watch.seconds, watch.batches)
+    return watch.run
 
 
 async def _begin_at(engine: AsyncEngine, group: str, cluster: str, source: Source) -> None:
@@ -224,7 +253,7 @@ class _Watch:
         self.done = asyncio.Event()
         self.batches = 0
         self._left = count
-        self._times: list[float] = []
+        self._times: list[Moment] = []
         self._handled_at = 0.0
         event.listen(engine.sync_engine, "checkin", self._checked_in)
 
@@ -240,12 +269,12 @@ class _Watch:
         return replace(subscription, handle=handle, batch=BATCH)
 
     @property
-    def seconds(self) -> float:
-        committed = next(at for at in self._times if at > self._handled_at)
-        return committed - self._times[0]
+    def run(self) -> Run:
+        committed = next(at for at in self._times if at.wall > self._handled_at)
+        return Run(self._times[0], committed, self.batches)
 
     def _checked_in(self, *_: object) -> None:
-        self._times.append(time.perf_counter())
+        self._times.append(now())
 
 
 async def _run_bare(source: Source, url: str, rows: Rows) -> Run:
@@ -268,9 +297,9 @@ async def _bare(
 ) -> Run:
     reader = bare_loop.kafka_reader if settings.kafka_bootstrap else bare_loop.postgres_reader
     async with reader(broker, settings, source.ranges) as getmany:
-        started = time.perf_counter()
+        began = now()
         batches = await bare_loop.copy_all(session, getmany, rows, source.count)
-        return Run(time.perf_counter() - started, batches)
+        return Run(began, now(), batches)
 
 
 class _quiet_heap:  # noqa: N801 - reads as what it is: a context
