@@ -15,16 +15,21 @@ from shared.events import Body, CaseChanged, Event, type_name
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(Body)
+REPLAYED: Final = "ce_replayedat"
 _SPEC: Final = (("ce_specversion", b"1.0"), ("content-type", b"application/json"))
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A decoded record: the event's id, its body, and where it stood."""
+    """A decoded record: the event's id, its body, and where it stood.
+
+    replayed_at  when an operator sent it again; None for what comes as it came
+    """
 
     id: str
     body: Body
     record: Record
+    replayed_at: datetime | None = None
 
 
 def encode(
@@ -36,6 +41,7 @@ def encode(
     source: str,
     partition: int | None = None,
     trace: str = "",
+    replayed_at: datetime | None = None,
 ) -> Message:
     """The message for `body`. A case event's `ce_type` is the inner event's, e.g. `case.opened`."""
     named, at = (body.event, body.at) if isinstance(body, CaseChanged) else (body, None)
@@ -46,7 +52,14 @@ def encode(
     )
     if trace:
         headers = (*headers, ("traceparent", trace.encode()))
+    if replayed_at is not None:
+        headers = (*headers, replayed(replayed_at))
     return Message(topic, key, _ENCODER.encode(body), headers, partition)
+
+
+def replayed(at: datetime) -> tuple[str, bytes]:
+    """The header of what comes a second time: it counts as having arrived now."""
+    return REPLAYED, at.isoformat().encode()
 
 
 @cache
@@ -66,10 +79,12 @@ def _written(at: datetime) -> bytes:
 
 def decode(record: Record) -> Received:
     """Raises Unreadable, naming the field, when the value is not an event of ours."""
-    id = next((value for name, value in record.headers if name == "ce_id"), None)
+    headers = dict(record.headers)
+    id, again = headers.get("ce_id"), headers.get(REPLAYED)
     if id is None:
         raise Unreadable("the record has no ce_id header: it was not written by Regie")
     try:
-        return Received(id.decode(), _DECODER.decode(record.value), record)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        at = datetime.fromisoformat(again.decode()) if again else None
+        return Received(id.decode(), _DECODER.decode(record.value), record, at)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise Unreadable(f"the value is not an event of ours: {error}") from error

@@ -17,12 +17,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.errors import DatabaseUnavailable
 
 _MIGRATION_LOCK: Final = 7_233_001
 _DEADLOCKS: Final = {"40P01", "40001", "55P03"}
+_DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError)
 _AWAY: Final = ("08", "57P", "53")
 
 
@@ -54,9 +56,11 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         async with engine.begin() as connection:
             yield connection
-    except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, DBAPIError, PoolTimeout, *_DRIVER) as error:
         if is_away(error):
             raise DatabaseUnavailable(f"PostgreSQL does not answer: {error}") from error
+        if isinstance(error, asyncpg.PostgresError):  # raised below SQLAlchemy: one family for all
+            raise DBAPIError("a statement", None, error, hide_parameters=True) from error
         raise
 
 
@@ -73,6 +77,8 @@ def is_deadlock(error: BaseException) -> bool:
 
 def is_away(error: BaseException) -> bool:
     """Whether the server, not the statement, is the cause."""
+    if isinstance(error, PoolTimeout):  # every connection is waiting for something
+        return True
     if isinstance(error, ValueError):  # asyncpg's own DataError: a parameter it cannot encode
         return False
     away = DatabaseUnavailable | OSError | TimeoutError

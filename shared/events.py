@@ -74,12 +74,14 @@ class Sender(Value, frozen=True):
 
     authentication  `proven` by the platform, or `asserted` by whoever typed it (DESIGN 1)
     customer_ref    the integrator's own customer number
+    former          what the platform itself says they were known by until now
     """
 
     identities: tuple[Identity, ...]
     authentication: Authentication
     name: str = ""
     customer_ref: str = ""
+    former: Identity | None = None
 
 
 class Blob(Value, frozen=True):
@@ -230,6 +232,8 @@ class CaseOpened(Event, frozen=True):
     rule: str
     policy_version: int
     tags: tuple[str, ...] = ()
+    group: str = ""
+    internal: bool = False
     parent_id: UUID | None = None
 
 
@@ -239,6 +243,8 @@ class MessageAdded(Event, frozen=True):
     unanswered   it waits for an answer (a reaction, an auto-reply or a read receipt does not)
     reply_to     where an answer to it goes
     answer_by    the reply window's end less the policy's margin
+    arrived_at   for what was replayed: when; else it arrived when it was received
+    rule         the service level that promises an answer to it
     """
 
     message_id: UUID
@@ -256,6 +262,8 @@ class MessageAdded(Event, frozen=True):
     references: tuple[str, ...] = ()
     reply_window_closes_at: datetime | None = None
     answer_by: datetime | None = None
+    arrived_at: datetime | None = None
+    rule: str = ""
     marked: str = ""
 
 
@@ -406,6 +414,8 @@ class ReplyRecorded(Event, frozen=True):
     author: str
     occurred_at: datetime
     answers: int
+    account: str = ""
+    provider_id: str = ""
     outcome: Literal["", "reached", "no_answer", "voicemail"] = ""
     text: str = ""
 

@@ -10,13 +10,27 @@ _MESSAGES = UUID("5d6f1c1e-54c3-4c0e-9d3b-6f3a5f1f7a10")
 REPORTS = UUID("9a3a3f0e-0d5c-4b0d-9a53-0f7d1c1b2e11")  # names of deliveries.reported in `dedupe`
 
 
+class _Clockwork:
+    """The milliseconds of the last id, and a counter within them."""
+
+    milliseconds = 0
+    counter = 0
+
+
 def new_id() -> UUID:
-    """A UUID version 7 (RFC 9562): sorts by creation, so that indexes grow at one end."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds & ((1 << 48) - 1)) << 80 | int.from_bytes(os.urandom(10))
-    value = (value & ~(0xF << 76)) | (0x7 << 76)
-    value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    return UUID(int=value)
+    """A UUID version 7 (RFC 9562): sorts by creation, so that indexes grow at one end.
+
+    Within one process also by order within a millisecond: the counter takes the place of rand_a.
+    """
+    now = time.time_ns() // 1_000_000
+    if now > _Clockwork.milliseconds:
+        _Clockwork.milliseconds, _Clockwork.counter = now, 0
+    else:
+        _Clockwork.counter += 1
+        if _Clockwork.counter > 0xFFF:
+            _Clockwork.milliseconds, _Clockwork.counter = _Clockwork.milliseconds + 1, 0
+    head = (_Clockwork.milliseconds << 16 | 0x7 << 12 | _Clockwork.counter) << 64
+    return UUID(int=head | 0x2 << 62 | int.from_bytes(os.urandom(8)) >> 2)
 
 
 def event_id(account: str, provider_event_id: str, kind: str, status: str = "") -> UUID:

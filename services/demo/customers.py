@@ -83,6 +83,7 @@ class Customers:
             self._busy.discard(person)
 
     async def _do(self, contact: Contact, person: Person) -> None:
+        log.info("a customer", does=contact.by)
         match contact.by:
             case "whatsapp":
                 post = self._message(person, contact.text.format(mail=person.mail))

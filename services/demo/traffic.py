@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 import structlog
 
-from services.demo import greeting, sink
+from services.demo import greeting, quiet, sink
 from services.demo.agents import Agent
 from services.demo.customers import Customers
 from services.demo.posts import Post
@@ -43,6 +43,7 @@ async def traffic(address: str, runtime: Runtime, env: Mapping[str, str]) -> Non
             "--demo brings its own accounts and policy: unset REGIE_CHANNELS_FILE and "
             "REGIE_POLICY_FILE, or leave --demo out"
         )
+    quiet.requests_out_of_the_log()
     visitor, *keys = await _keys(runtime, "you", *TEAMS)
     async with (
         httpx.AsyncClient(base_url=address, timeout=20) as http,

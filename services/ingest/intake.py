@@ -34,19 +34,24 @@ class Intake:
     now: Callable[[], datetime]
 
     async def accept(
-        self, parsed: Parsed, account: str, request: WebhookRequest | None = None
+        self,
+        parsed: Parsed,
+        account: str,
+        request: WebhookRequest | None = None,
+        replayed_at: datetime | None = None,
     ) -> None:
         """Returns once all of it is durable. Raises Unavailable; then the sender must come again.
 
         account  whose door it was: what is parked is listed under it
         request  kept with what is parked, so that a later parser can read it again
+        replayed_at  for what an operator sends again: it counts as a late arrival
         """
         blobs = list(parsed.blobs)
         parked = list(parsed.parked)
         records: list[Message] = []
         for message in parsed.messages:
             fitted = _fit(message, blobs)
-            record = _message(fitted)
+            record = _message(fitted, replayed_at)
             if len(record.value) > LARGEST_EVENT:
                 parked.append(_too_large(record))
             else:
@@ -71,7 +76,7 @@ class Intake:
         return request.received_at if request else self.now()
 
 
-def _message(message: MessageReceived) -> Message:
+def _message(message: MessageReceived, replayed_at: datetime | None) -> Message:
     return encode(
         MESSAGES_RECEIVED,
         message_key(message),
@@ -79,6 +84,7 @@ def _message(message: MessageReceived) -> Message:
         id=str(message.id),
         source=f"/ingest/{message.account}",
         trace=trace.get(),
+        replayed_at=replayed_at,
     )
 
 

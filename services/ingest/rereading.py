@@ -43,4 +43,4 @@ class Rereading:
         return parse(inbound, request, found, self.accounts)
 
     async def accept(self, parsed: Parsed, account: str) -> None:
-        await self.intake.accept(parsed, account)
+        await self.intake.accept(parsed, account, replayed_at=self.intake.now())

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from services.router import clocks, switching
-from services.router.case import ANSWERS, Case, Route
+from services.router.case import Case, Route
 from services.router.commands import Reply, ReportDelivery
-from services.router.policy import Facts
 from services.router.turn import Turn
 from shared import events as ev
 from shared.errors import Conflict, Invalid
@@ -49,12 +48,9 @@ def report_delivery(turn: Turn, command: ReportDelivery) -> None:
         before = turn.case
         turn.record(ev.ReplySent(message_id=command.message_id, provider_id=command.provider_id))
         clocks.answered(turn, before)
-        _await_rest(turn)
+        clocks.await_rest(turn)
     elif command.status == "failed":
-        turn.record(
-            ev.ReplyFailed(message_id=command.message_id, code=command.code, reason=command.reason)
-        )
-        _await_rest(turn)
+        _fail(turn, command)
     elif command.status == "unknown":
         turn.record(ev.ReplyDoubtful(message_id=command.message_id, reason=command.reason))
     if command.status not in ("accepted", "unknown"):
@@ -72,19 +68,19 @@ def _is_pending(case: Case, command: ReportDelivery) -> bool:
     return any(p.message_id == command.message_id for p in case.pending)
 
 
-def _await_rest(turn: Turn) -> None:
-    """What is still, or again, unanswered needs a running clock."""
+def _fail(turn: Turn, command: ReportDelivery) -> None:
+    """The customer did not get it: what it answered waits again, also on a closed case."""
     case = turn.case
-    if not case.unanswered or case.clock(*ANSWERS) is not None:
-        return
-    facts = Facts(
-        channel=case.channel, account=case.account, kind="message", product=case.product,
-        priority=case.priority, tags=case.tags, customer_known=True,
-    )  # fmt: skip
-    level = turn.policy.service_level(facts, case.team, turn.now)
-    if level is not None:
-        clocks.await_answer(turn, level, turn.now)
-        clocks.await_resolution(turn, level, turn.now, turn.now)
+    lost = next((a for a in case.answered if a.message_id == command.message_id), None)
+    if case.state == "closed" and case.carries(command.message_id):
+        turn.record(ev.CaseReopened(reason="a reply failed"))
+    turn.record(
+        ev.ReplyFailed(message_id=command.message_id, code=command.code, reason=command.reason)
+    )
+    clocks.await_rest(turn)
+    if turn.case.unanswered and lost is not None:
+        clocks.keep_promise(turn, lost.promised)
+    clocks.await_work(turn)
 
 
 def _record_outcome(turn: Turn, command: Reply) -> None:
@@ -94,15 +90,16 @@ def _record_outcome(turn: Turn, command: Reply) -> None:
         ev.ReplyRecorded(
             message_id=command.message_id,
             channel=command.channel or before.channel,
+            account=before.account,
             author=command.agent,
             occurred_at=min(command.occurred_at or turn.now, turn.now),
             answers=command.answers,
             outcome=command.outcome,
-            text=command.text[:200],
+            text=command.text,
         )
     )
     clocks.answered(turn, before)
-    _await_rest(turn)
+    clocks.await_rest(turn)
 
 
 def _route(case: Case, channel: Channel) -> Route:

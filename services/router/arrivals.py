@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 
 from services.router import queries, redeeming
 from services.router.case import Case
-from services.router.commands import SettleMessage, TakeMessage
+from services.router.commands import CustomerFacts, SettleMessage, TakeMessage
 from services.router.desk import Desk
 from services.router.joining import Joined, join
 from services.router.models import MessageRow
@@ -44,11 +45,19 @@ class Arrivals:
         self._known: dict[Ref, Known] = {}
         self._ours: dict[UUID, Known] = {}
         self._codes = redeeming.Codes()
+        self._adopted: dict[Identity, UUID] = {}
         self._of_customer: dict[UUID, list[UUID]] = defaultdict(list)
-        self._updates: dict[UUID, MessageReceived] = {}
+        self._updates: dict[UUID, list[MessageReceived]] = defaultdict(list)
+        self._replayed: Mapping[UUID, datetime] = {}
 
-    async def take(self, messages: Sequence[MessageReceived]) -> None:
-        """Decides every message and leaves the rows at the desk. Repeats are dropped."""
+    async def take(
+        self, messages: Sequence[MessageReceived], replayed: Mapping[UUID, datetime]
+    ) -> None:
+        """Decides every message and leaves the rows at the desk. Repeats are dropped.
+
+        `replayed` says when those arrived that come back from the dead letters.
+        """
+        self._replayed = replayed
         fresh = await queries.unseen(self.desk.connection, [m.id for m in messages], self.desk.now)
         batch: list[MessageReceived] = []
         for message in messages:
@@ -69,7 +78,13 @@ class Arrivals:
         shared = any(self.desk.policy.is_shared(i) for i in identities)
         if len(identities) == len(sender.identities) and not shared:
             return message
-        return replace(message, sender=replace(sender, identities=identities), shared_sender=shared)
+        return replace(
+            message,
+            sender=replace(sender, identities=identities),
+            shared_sender=shared or message.shared_sender,
+            # what comes from ourselves waits for nobody, or two mailboxes could go on for ever
+            automatic=message.automatic or len(identities) < len(sender.identities),
+        )
 
     async def _load(self, batch: Sequence[MessageReceived]) -> None:
         desk, connection = self.desk, self.desk.connection
@@ -99,9 +114,11 @@ class Arrivals:
         if message.call is not None and known is not None:
             self._hear_more(message, known)
             return
-        customer = self._people.of[message.id]
+        customer = self._customer(message)
         redemption = self._codes.redeem(self.desk, message, customer)
         joined = redemption.joined if redemption else self._join(message, customer)
+        if redemption is not None and redemption.adopted and joined.case is not None:
+            customer = self._adopt(message.sender.identities[0], joined.case.customer_id)
         case_id = joined.case.id if joined.case else new_id()
         decided = self.desk.decide(
             case_id,
@@ -112,11 +129,22 @@ class Arrivals:
                 joined=joined.why,
                 marked=joined.marked,
                 handoff_id=redemption.handoff_id if redemption else None,
+                arrived_at=self._replayed.get(message.id),
             ),
         )
         if joined.case is None:
             self._of_customer[customer].append(case_id)
         self._keep(message, decided.case, customer, joined, redemption)
+
+    def _adopt(self, identity: Identity, customer: UUID) -> UUID:
+        """What this sender writes later in the batch is the customer's too."""
+        self._adopted[identity] = customer
+        self._people.facts.setdefault(customer, CustomerFacts(id=customer, known=True))
+        return customer
+
+    def _customer(self, message: MessageReceived) -> UUID:
+        first = message.sender.identities[:1]
+        return (self._adopted.get(first[0]) if first else None) or self._people.of[message.id]
 
     def _join(self, message: MessageReceived, customer: UUID) -> Joined:
         desk = self.desk
@@ -160,11 +188,11 @@ class Arrivals:
         self.desk.messages.append(row)
         if message.thread.message_id and message.kind not in _REPLACING:
             self._known[message.account, message.thread.message_id] = Known(
-                message.id, case.id, customer, message.kind, row.state, "in"
+                message.id, case.id, customer, message.account, message.kind, row.state, "in"
             )
         target = self._known.get((message.account, message.thread.target))
         if message.kind in _REPLACING and target is not None and target.direction == "in":
-            self._updates[target.id] = message
+            self._updates[target.id].append(message)
 
     def _row(self, message: MessageReceived, case: Case, customer: UUID, marked: str) -> MessageRow:
         reference = "" if message.kind in _REPLACING else message.thread.message_id
@@ -185,7 +213,13 @@ class Arrivals:
             self.desk.decide(known.case_id, SettleMessage(known.id, "the call was answered"))
         ref = (message.account, message.thread.message_id)
         self._known[ref] = Known(
-            known.id, known.case_id, known.customer_id, message.kind, known.state, "in"
+            known.id,
+            known.case_id,
+            known.customer_id,
+            known.account,
+            message.kind,
+            "received",
+            "in",
         )
         for index, row in enumerate(self.desk.messages):
             if row.id == known.id:
@@ -193,32 +227,32 @@ class Arrivals:
                     kind=message.kind, text=message.text, data=_data(message)
                 )
                 return
-        self._updates[known.id] = message
+        self._updates[known.id].append(message)
 
     async def _store_updates(self) -> None:
-        """Edits, withdrawals and better outcomes of messages stored before, or in this batch."""
-        later: dict[UUID, MessageReceived] = {}
+        """Edits, withdrawals and better outcomes of messages stored before, or in this batch;
+        one after the other, as each builds on what the one before it left."""
         places = {row.id: index for index, row in enumerate(self.desk.messages)}
-        for id, message in self._updates.items():
-            if id in places:
-                row = self.desk.messages[places[id]]
-                self.desk.messages[places[id]] = row._replace(text=_new_text(message, row.text))
-            else:
-                later[id] = message
-        if later:
-            await (await driver(self.desk.connection)).execute(
-                "UPDATE messages SET text = CASE WHEN new.more "
-                "THEN messages.text || chr(10) ELSE '' END || new.text, "
-                "kind = CASE WHEN new.kind = '' THEN messages.kind ELSE new.kind END, "
-                "data = messages.data || new.data "
-                "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bool[]) "
-                "AS new (id, text, kind, data, more) WHERE messages.id = new.id",
-                list(later),
-                ["" if m.kind == "revoke" else m.text for m in later.values()],
-                ["" if m.kind in _REPLACING else m.kind for m in later.values()],
-                [_data(m) if m.call else '{"edited": true}' for m in later.values()],
-                [_adds(m) for m in later.values()],
-            )
+        for id, updates in self._updates.items():
+            for message in updates:
+                if id in places:
+                    row = self.desk.messages[places[id]]
+                    new = row._replace(text=_new_text(message, row.text))
+                    self.desk.messages[places[id]] = new
+                else:
+                    await self._store_update(id, message)
+
+    async def _store_update(self, id: UUID, message: MessageReceived) -> None:
+        replaces = message.kind in _REPLACING
+        await (await driver(self.desk.connection)).execute(
+            "UPDATE messages SET text = CASE WHEN $5 THEN text || chr(10) ELSE '' END || $2, "
+            "kind = coalesce($3, kind), data = data || $4::jsonb WHERE id = $1",
+            id,
+            "" if message.kind == "revoke" else message.text,
+            None if replaces else message.kind,
+            '{"edited": true}' if replaces else _data(message),
+            _adds(message),
+        )
 
 
 def _new_text(message: MessageReceived, old: str) -> str:

@@ -11,7 +11,17 @@ import msgspec
 from msgspec.structs import replace
 
 from shared import events as ev
-from shared.events import CaseChanged, CaseState, Channel, Event, Identity, Metric, Priority, Value
+from shared.events import (
+    CaseChanged,
+    CaseState,
+    Channel,
+    Event,
+    Identity,
+    Kind,
+    Metric,
+    Priority,
+    Value,
+)
 
 FAR: Final = datetime.fromisoformat("9999-01-01T00:00:00+00:00")  # "never", for what sorts by due
 PRIORITIES: Final[tuple[Priority, ...]] = ("urgent", "high", "normal", "low")
@@ -36,6 +46,7 @@ class Deadline(Value, frozen=True):
     at_risk: str = ""
     words: str = ""
     late: bool = False
+    team: str = ""
     paused_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -45,11 +56,19 @@ class Deadline(Value, frozen=True):
 
 
 class Unanswered(Value, frozen=True):
-    """A customer's message waiting for an answer: the case version it came with, its instant."""
+    """A customer's message waiting for an answer.
+
+    version      the case version it came with: a reply that names a later one has seen it
+    received_at  when it reached us; what was due already then arrived late
+    rule         the service level it was promised by
+    """
 
     version: int
     at: datetime
     message_id: UUID | None = None
+    received_at: datetime | None = None
+    rule: str = ""
+    kind: Kind = "message"
 
 
 class Pending(Value, frozen=True):
@@ -66,11 +85,15 @@ class Pending(Value, frozen=True):
 
 
 class Answered(Value, frozen=True):
-    """What a sent reply answered, kept a while: a late bounce makes it unanswered again."""
+    """What a reply answered, kept a while: a late bounce makes it unanswered again.
+
+    answers   the version it named; promised: the earliest promise it kept
+    """
 
     message_id: UUID
+    answers: int
     waiting: tuple[Unanswered, ...]
-    first: bool
+    promised: datetime | None = None
 
 
 class Route(Value, frozen=True):
@@ -107,6 +130,8 @@ class Case(Value, frozen=True):
     rule: str
     opened_at: datetime
     touched_at: datetime
+    group: str = ""
+    internal: bool = False
     seq: int = 0
     version: int = 0
     state: CaseState = "open"
@@ -134,6 +159,12 @@ class Case(Value, frozen=True):
     @property
     def running(self) -> tuple[Deadline, ...]:
         return tuple([d for d in self.deadlines if d.ended_at is None])
+
+    def carries(self, message_id: UUID) -> bool:
+        """Whether this is a person's reply that is on its way, or that answered something."""
+        return any(p.message_id == message_id and p.human for p in self.pending) or any(
+            a.message_id == message_id for a in self.answered
+        )
 
     def clock(self, *metrics: Metric) -> Deadline | None:
         """The live deadline of one of these metrics."""
@@ -188,6 +219,8 @@ def _opened(change: CaseChanged, event: ev.CaseOpened) -> Case:
         product=event.product,
         rule=event.rule,
         tags=event.tags,
+        group=event.group,
+        internal=event.internal,
         parent_id=event.parent_id,
         opened_at=change.at,
         touched_at=change.at,
@@ -204,14 +237,21 @@ def _message_added(case: Case, event: ev.MessageAdded, change: CaseChanged) -> C
     if event.unanswered:
         waiting = (
             *case.unanswered,
-            Unanswered(version=change.version, at=event.occurred_at, message_id=event.message_id),
+            Unanswered(
+                version=change.version,
+                at=event.occurred_at,
+                message_id=event.message_id,
+                received_at=event.arrived_at or event.received_at,
+                rule=event.rule,
+                kind=event.kind,
+            ),
         )
         changes |= {
             "unanswered": _bounded(waiting),
             "state": "open" if case.state == "waiting_customer" else case.state,
-            "channel": event.channel,
-            "account": event.account,
         }
+        if event.reply_to is not None:  # a stranger in the thread moves nothing
+            changes |= {"channel": event.channel, "account": event.account}
     return replace(case, **changes)
 
 
@@ -240,33 +280,44 @@ def _bounded(waiting: tuple[Unanswered, ...]) -> tuple[Unanswered, ...]:
         return waiting
     middle = len(waiting) // 2
     one, two = waiting[middle], waiting[middle + 1]
-    merged = Unanswered(version=two.version, at=min(one.at, two.at))
+    merged = replace(one if one.at <= two.at else two, version=two.version, message_id=None)
     return (*waiting[:middle], merged, *waiting[middle + 2 :])
 
 
 def _settled(case: Case, event: ev.MessageSettled, change: CaseChanged) -> Case:
     waiting = tuple(m for m in case.unanswered if m.message_id != event.message_id)
-    return replace(case, unanswered=waiting)
+    return replace(
+        case,
+        unanswered=waiting,
+        deadlines=case.deadlines if waiting else _breached_ended(case, change.at),
+    )
 
 
-def _answer(case: Case, answers: int, at: datetime) -> Case:
+def _answer(case: Case, message_id: UUID, answers: int, at: datetime) -> Case:
     """A person answered what was in the case at that version."""
     waiting = tuple(message for message in case.unanswered if message.version > answers)
-    deadlines = tuple(
-        replace(d, ended_at=at) if _was_answered(d, case, waiting) else d for d in case.deadlines
+    answered = Answered(
+        message_id=message_id,
+        answers=answers,
+        waiting=tuple(message for message in case.unanswered if message.version <= answers),
+        promised=min((d.due_at for d in case.running if d.metric in ANSWERS), default=None),
     )
     return replace(
         case,
         unanswered=waiting,
-        deadlines=deadlines,
+        answered=(*case.answered, answered)[-_KEPT_ANSWERS:],
+        deadlines=_breached_ended(case, at) if answered.waiting else case.deadlines,
         answered_at=at,
         state=case.state if waiting or case.state == "closed" else "waiting_customer",
     )
 
 
-def _was_answered(d: Deadline, case: Case, waiting: tuple[Unanswered, ...]) -> bool:
-    breached = d.live and d.state == "breached" and d.metric in ANSWERS
-    return breached and len(waiting) < len(case.unanswered)
+def _breached_ended(case: Case, at: datetime) -> tuple[Deadline, ...]:
+    """What was breached is over once it is answered, however late."""
+    return tuple(
+        replace(d, ended_at=at) if d.live and d.state == "breached" and d.metric in ANSWERS else d
+        for d in case.deadlines
+    )
 
 
 def _reply_sent(case: Case, event: ev.ReplySent, change: CaseChanged) -> Case:
@@ -274,15 +325,9 @@ def _reply_sent(case: Case, event: ev.ReplySent, change: CaseChanged) -> Case:
     if reply is None:
         return case
     case = _without_pending(case, event.message_id)
-    if not reply.human:
+    if not reply.human or case.state == "closed":
         return case
-    answered = Answered(
-        message_id=event.message_id,
-        waiting=tuple(m for m in case.unanswered if m.version <= reply.answers),
-        first=case.answered_at is None,
-    )
-    kept = (*case.answered, answered)[-_KEPT_ANSWERS:]
-    return replace(_answer(case, reply.answers, change.at), answered=kept)
+    return _answer(case, event.message_id, reply.answers, change.at)
 
 
 def _without_pending(case: Case, message_id: UUID) -> Case:
@@ -292,7 +337,7 @@ def _without_pending(case: Case, message_id: UUID) -> Case:
 def _reply_recorded(case: Case, event: ev.ReplyRecorded, change: CaseChanged) -> Case:
     case = replace(case, active_at=change.at)
     if event.outcome in ("", "reached"):
-        return _answer(case, event.answers, change.at)
+        return _answer(case, event.message_id, event.answers, change.at)
     return case
 
 
@@ -308,16 +353,21 @@ def _reply_requested(case: Case, event: ev.ReplyRequested, change: CaseChanged) 
 
 
 def _reply_failed(case: Case, event: ev.ReplyFailed, change: CaseChanged) -> Case:
+    """What it answered waits again, but for what another reply answered as well."""
+    human = case.carries(event.message_id)
     case = _without_pending(case, event.message_id)
     lost = next((a for a in case.answered if a.message_id == event.message_id), None)
     if lost is not None:
+        kept = tuple(a for a in case.answered if a is not lost)
+        seen = max((a.answers for a in kept), default=0)
         case = replace(
             case,
-            answered=tuple(a for a in case.answered if a is not lost),
-            unanswered=(*lost.waiting, *case.unanswered),
-            answered_at=None if lost.first else case.answered_at,
+            answered=kept,
+            unanswered=(*(m for m in lost.waiting if m.version > seen), *case.unanswered),
+            answered_at=case.answered_at if kept else None,
         )
-    return replace(case, state="open") if case.state == "waiting_customer" else case
+    waits = case.state == "waiting_customer" and human
+    return replace(case, state="open") if waits else case
 
 
 def _reply_doubtful(case: Case, event: ev.ReplyDoubtful, change: CaseChanged) -> Case:
@@ -360,6 +410,10 @@ def _assigned(case: Case, event: ev.CaseAssigned, change: CaseChanged) -> Case:
 
 
 def _closed(case: Case, event: ev.CaseClosed, change: CaseChanged) -> Case:
+    """What a reply still on its way answers is remembered: should it fail, it waits again."""
+    for reply in case.pending:
+        if reply.human:
+            case = replace(_answer(case, reply.message_id, reply.answers, change.at), state="open")
     deadlines = tuple(replace(d, ended_at=change.at) if d.live else d for d in case.deadlines)
     return replace(
         case,
@@ -421,8 +475,8 @@ _RULES: Final[dict[type[Event], Rule]] = {
     ev.DeadlineWarned: lambda case, e, _: _on_deadline(case, e.number, step=e.step),
     ev.DeadlineAtRisk: lambda case, e, _: _on_deadline(case, e.number, at_risk=e.reason),
     ev.DeadlineBreached: lambda case, e, _: replace(
-        _on_deadline(case, e.number, state="breached", at_risk=""),
-        escalated=case.escalated or e.metric in ANSWERS,
+        _on_deadline(case, e.number, state="breached", at_risk="", team=case.team),
+        escalated=case.escalated or (e.metric in ANSWERS and not e.arrived_late),
     ),
     ev.ReplyRequested: _reply_requested,
     ev.ReplySent: _reply_sent,

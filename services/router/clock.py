@@ -18,11 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router import queries
 from services.router.commands import PassTime
+from services.router.desk import Desk
+from services.router.firing import RECHECK
 from services.router.handlers import Handlers
+from services.router.repeating import repeatedly
 from shared import positions
 from shared.cloudevents import encode
 from shared.database import driver, is_deadlock, transaction
-from shared.errors import RegieError, Unavailable
+from shared.errors import Unavailable
 from shared.events import HeartbeatSent
 from shared.ids import new_id
 from shared.topics import MESSAGES_RECEIVED, PARTITIONS
@@ -30,6 +33,7 @@ from shared.topics import MESSAGES_RECEIVED, PARTITIONS
 GROUP: Final = "regie.router"
 _BATCH: Final = 500
 _IDLE: Final = 0.5
+_SET_ASIDE: Final = timedelta(hours=1)
 _HEARTBEAT: Final = 5.0
 # Longer than any transaction of ours may live (idle sessions are ended after 60 s).
 _FLOOR_TRAILS: Final = timedelta(minutes=15)
@@ -88,17 +92,26 @@ class Clock:
         since they lock the case first and the timer after."""
         desk = self._handlers.desk(connection)
         desk.seat(await queries.lock_idle_cases(connection, due))
-        for case_id in list(desk.cases):
-            desk.decide(case_id, command)
+        broken = [case_id for case_id in list(desk.cases) if not self._fire(desk, case_id, command)]
         await desk.save()
-        await self._rearm(connection, due, desk.cases.keys())
+        await self._rearm(connection, broken, _SET_ASIDE)
+        await self._rearm(connection, due, RECHECK)
 
-    async def _rearm(self, connection: AsyncConnection, due: list[UUID], decided: object) -> None:
+    def _fire(self, desk: Desk, case_id: UUID, command: PassTime) -> bool:
+        """One case that cannot be decided must not keep all others from being."""
+        try:
+            desk.decide(case_id, command)
+        except Exception:
+            _LOG.exception("a timer is set aside", case=str(case_id))
+            return False
+        return True
+
+    async def _rearm(self, connection: AsyncConnection, due: list[UUID], later: timedelta) -> None:
         """A timer whose case did not change must still move on, or it would fire for ever."""
         await (await driver(connection)).execute(
             "UPDATE timers SET fire_at = $2 WHERE case_id = ANY($1) AND fire_at <= $3",
             due,
-            self._runtime.now() + timedelta(seconds=1),
+            self._runtime.now() + later,
             self._runtime.now(),
         )
 
@@ -115,12 +128,7 @@ class Clock:
             )
 
     async def keep_floor(self) -> None:
-        while True:
-            try:
-                await self.raise_floor()
-            except RegieError as error:
-                _LOG.warning("the clock's floor stays", reason=str(error))
-            await asyncio.sleep(_FLOOR_EVERY)
+        await repeatedly("clock floor", self.raise_floor, _FLOOR_EVERY)
 
     async def beat(self) -> None:
         """Writes a heartbeat to each partition, so that an idle one's watermark advances."""

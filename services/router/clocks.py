@@ -5,25 +5,106 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.router import deadlines
-from services.router.case import ANSWERS, Case, Deadline
+from services.router.case import ANSWERS, Case, Deadline, Unanswered
 from services.router.deadlines import DeadlinePlan
-from services.router.policy import ServiceLevel
+from services.router.policy import Facts, ServiceLevel
 from services.router.turn import Turn
 from shared import events as ev
 from shared.events import Metric
 
 
-def await_answer(turn: Turn, level: ServiceLevel, received_at: datetime) -> None:
-    """The clock for the oldest unanswered message: started, tightened, or left as promised."""
-    since = turn.case.waiting_since
-    if since is None:
+def await_answer(turn: Turn, level: ServiceLevel) -> None:
+    """The clock for the oldest unanswered message, as `level` promises it."""
+    waiting = turn.case.unanswered
+    if waiting:
+        oldest = min(waiting, key=lambda message: message.at)
+        _hold(turn, _plan(turn, level, oldest), oldest.received_at or turn.now)
+
+
+def await_rest(turn: Turn) -> None:
+    """What is still, or again, unanswered needs a running clock: the earliest of what its
+    messages were promised, and never later than what a failed reply had promised."""
+    case = turn.case
+    if not case.unanswered or case.clock(*ANSWERS) is not None:
         return
+    plans = [
+        (plan, message)
+        for message in case.unanswered
+        if (level := level_of(turn, message)) is not None
+        and (plan := _plan(turn, level, message)) is not None
+    ]
+    if plans:
+        plan, message = min(plans, key=lambda pair: pair[0].due_at)
+        _hold(turn, plan, message.received_at or turn.now)
+    await_work(turn)
+
+
+def keep_promise(turn: Turn, promised: datetime | None) -> None:
+    """The earliest promise stands, though it was met by a reply that failed."""
+    clock = turn.case.clock(*ANSWERS)
+    if promised is None or clock is None or clock.due_at <= promised:
+        return
+    turn.record(ev.DeadlineSuperseded(number=clock.number, reason="promised earlier"))
+    plan = DeadlinePlan(
+        metric=clock.metric,
+        started_at=clock.started_at,
+        due_at=promised,
+        warn_at=tuple(step for step in clock.warn_at if step < promised),
+        rule=clock.rule,
+        calendar=clock.calendar,
+        words=f"keeps the promise of {promised:%Y-%m-%d %H:%M} UTC",
+    )
+    _start(turn, plan, clock.started_at)
+
+
+def replan(turn: Turn) -> None:
+    """Another team or priority may promise more; it never promises less (DESIGN 5.4)."""
+    case = turn.case
+    if case.unanswered and case.state != "closed":
+        oldest = min(case.unanswered, key=lambda message: message.at)
+        level = _level_by_facts(turn, oldest)
+        if level is not None:
+            await_answer(turn, level)
+
+
+def await_work(turn: Turn) -> None:
+    """An open case runs towards its resolution, also where nobody waits for an answer."""
+    case = turn.case
+    if case.state == "open":
+        level = _level_by_facts(turn, case.unanswered[0] if case.unanswered else None)
+        if level is not None:
+            await_resolution(turn, level, turn.now, turn.now)
+
+
+def level_of(turn: Turn, message: Unanswered) -> ServiceLevel | None:
+    """The service level a message was promised by, if the policy still has it."""
+    named = next((s for s in turn.policy.service_levels if s.name == message.rule), None)
+    if named is None:
+        return _level_by_facts(turn, message)
+    return ServiceLevel(named.name, named.calendar, named.targets, named.warn_before, ())
+
+
+def _level_by_facts(turn: Turn, message: Unanswered | None) -> ServiceLevel | None:
+    case = turn.case
+    facts = Facts(
+        channel=case.channel, account=case.account, product=case.product,
+        kind=message.kind if message else "message", priority=case.priority, tags=case.tags,
+        customer_group=case.group, customer_internal=case.internal, customer_known=True,
+    )  # fmt: skip
+    return turn.policy.service_level(facts, case.team, turn.now)
+
+
+def _plan(turn: Turn, level: ServiceLevel, message: Unanswered) -> DeadlinePlan | None:
     metric: Metric = "first_response" if turn.case.answered_at is None else "next_response"
-    plan = deadlines.plan(turn.policy, level, metric, since)
-    if plan is None:
-        return
+    return deadlines.plan(turn.policy, level, metric, message.at)
+
+
+def _hold(turn: Turn, plan: DeadlinePlan | None, received_at: datetime) -> None:
+    """Started, tightened, or left as promised. What is breached stays so until it is answered."""
     carried = turn.case.clock(*ANSWERS)
-    if carried is not None and carried.due_at <= plan.due_at:
+    if plan is None or (carried is not None and carried.state == "breached"):
+        return
+    if carried is not None and deadlines.tighten(carried.due_at, plan.due_at) == carried.due_at:
         turn.explain(
             "deadline", carried.rule, f"keeps {_words(carried)}: {plan.words} is no earlier"
         )

@@ -1,17 +1,19 @@
-"""Resume codes: 40 random bits as `R-7K4Q-2M9X`, and nine digits for the phone. Pure.
+"""Resume codes: 40 random bits as `R-7K4Q-2M9X`. Pure.
 
-Crockford base32 has no I, L, O or U, and reads what people write instead of them.
+Crockford base32 has no I, L, O or U, and reads what people write instead of them. A code of ours
+holds a digit, so that it is told from a word when it is written without its hyphens.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterator
 from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _HEARD: Final = str.maketrans("ILOU", "110V")
-_WRITTEN: Final = re.compile(r"\bR[-\s]?([0-9A-Z]{4})[-\s]?([0-9A-Z]{4})\b", re.IGNORECASE)
+_WRITTEN: Final = re.compile(r"\bR(-?)\s?([0-9A-Z]{4})(-?)\s?([0-9A-Z]{4})\b", re.IGNORECASE)
 _MOST: Final = 5  # looked at in one message: a list of guesses is not a conversation
 
 
@@ -21,13 +23,24 @@ def written(bits: int) -> str:
     return f"R-{letters[:4]}-{letters[4:]}"
 
 
+def drawn(random_bits: Callable[[int], int]) -> str:
+    """A fresh code; `random_bits(40)` is drawn again until one holds a digit (19 of 20 do)."""
+    while True:
+        code = written(random_bits(40))
+        if any(letter.isdigit() for letter in code):
+            return code
+
+
 def found_in(*texts: str) -> list[str]:
     """The codes these texts show, as `written`; at most five."""
-    found: dict[str, None] = {}
-    for text in texts:
-        for match in _WRITTEN.finditer(text[:20_000]):
-            found[_canonical(match[1] + match[2])] = None
-    return list(found)[:_MOST]
+    return list(dict.fromkeys(code for text in texts for code in _shown(text[:20_000])))[:_MOST]
+
+
+def _shown(text: str) -> Iterator[str]:
+    for match in _WRITTEN.finditer(text):
+        letters = match[2] + match[4]
+        if (match[1] and match[3]) or any(letter.isdigit() for letter in letters):
+            yield _canonical(letters)
 
 
 def hashed(code: str) -> bytes:
@@ -37,7 +50,7 @@ def hashed(code: str) -> bytes:
 
 def masked(text: str) -> str:
     """The text with its codes hidden, for histories."""
-    return _WRITTEN.sub("R-****-****", text)
+    return re.sub(r"\bR-[0-9A-Z]{4}-[0-9A-Z]{4}\b", "R-****-****", text)
 
 
 def _canonical(letters: str) -> str:

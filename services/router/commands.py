@@ -33,6 +33,7 @@ class TakeMessage:
 
     joined  why it is here: new, thread, customer, product, code
     marked  why it must be shown with care: other_sender, code_from_elsewhere …
+    arrived_at  for what was replayed: when, so that it counts as a late arrival
     """
 
     case_id: UUID
@@ -41,6 +42,7 @@ class TakeMessage:
     joined: str
     marked: str = ""
     handoff_id: UUID | None = None
+    arrived_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from services.router import answering, assignment, firing, handing, taking
+from services.router import answering, assignment, clocks, firing, handing, taking
 from services.router import commands as cmd
 from services.router.case import Case, evolve
 from services.router.policy import Policy
@@ -69,6 +69,8 @@ def _close(turn: Turn, command: cmd.Close) -> None:
     for deadline in turn.case.running:
         if deadline.state in ("running", "paused"):
             turn.record(ev.DeadlineSuperseded(number=deadline.number, reason="closed"))
+    for offer in turn.case.offers:
+        turn.record(ev.HandoffExpired(handoff_id=offer.handoff_id))
     turn.record(ev.CaseClosed(author=command.agent, reason=command.reason))
 
 
@@ -76,11 +78,13 @@ def _reopen(turn: Turn, command: cmd.Reopen) -> None:
     if turn.case.state != "closed":
         raise Conflict("the case is not closed", name="not-closed")
     turn.record(ev.CaseReopened(reason=command.reason or f"by {command.agent}"))
+    clocks.await_work(turn)
 
 
 def _change_priority(turn: Turn, command: cmd.ChangePriority) -> None:
     if turn.case.priority != command.priority:
         turn.record(ev.CasePriorityChanged(priority=command.priority, reason=command.agent))
+        clocks.replan(turn)
 
 
 _DECIDERS: Final[dict[type, Callable[[Turn, Any], None]]] = {

@@ -67,6 +67,7 @@ def _judge(turn: Turn, deadline: Deadline, watermark: datetime | None) -> None:
     if risk:
         if deadline.at_risk != risk:
             turn.record(ev.DeadlineAtRisk(number=deadline.number, reason=risk))
+            turn.explain("at_risk", deadline.rule, f"due, but the answer may be in our own {risk}")
         return
     _breach(turn, deadline)
 
@@ -84,10 +85,11 @@ def _excuse(case: Case, deadline: Deadline, watermark: datetime | None) -> str:
 
 def _breach(turn: Turn, deadline: Deadline) -> None:
     policy, case = turn.policy, turn.case
-    escalate = deadline.metric in ANSWERS and not case.escalated
-    notify: tuple[Target, ...] = ()
-    if escalate and not deadline.late:
-        notify = policy.notify_on_breach(case.team)
+    escalate = deadline.metric in ANSWERS and not case.escalated and not deadline.late
+    notify: tuple[Target, ...] = policy.notify_on_breach(case.team) if escalate else ()
+    due = f"{deadline.due_at:%Y-%m-%d %H:%M} UTC"
+    late = ", and it had arrived overdue" if deadline.late else ""
+    turn.explain("breach", deadline.rule, f"{deadline.metric} was due {due}, unanswered{late}")
     turn.record(
         ev.DeadlineBreached(
             number=deadline.number,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from services.router import switching
+from typing import Final
+
+from services.router import clocks, switching
 from services.router.answering import permitted_from
 from services.router.case import Offer
 from services.router.commands import AcceptHandoff, DeclineHandoff, OfferHandoff
 from services.router.turn import Turn
 from shared import events as ev
 from shared.errors import Conflict, Invalid, NotFound
+
+# There the agent reads the code out: nothing can be sent.
+_SPOKEN: Final = frozenset(("phone", "counter"))
 
 
 def offer_handoff(turn: Turn, command: OfferHandoff) -> None:
@@ -23,8 +28,8 @@ def offer_handoff(turn: Turn, command: OfferHandoff) -> None:
 def accept_handoff(turn: Turn, command: AcceptHandoff) -> None:
     offer = _open_offer(turn, command.handoff_id)
     turn.record(ev.HandoffAccepted(handoff_id=offer.handoff_id, by=command.agent, how="agent"))
-    if offer.to_team:
-        turn.record(ev.CaseAssigned(team=offer.to_team, reason="handoff accepted"))
+    turn.record(ev.CaseAssigned(team=offer.to_team, reason="handoff accepted"))
+    clocks.replan(turn)
 
 
 def decline_handoff(turn: Turn, command: DeclineHandoff) -> None:
@@ -38,6 +43,11 @@ def _open_offer(turn: Turn, handoff_id: object) -> Offer:
     offer = next((o for o in turn.case.offers if o.handoff_id == handoff_id), None)
     if offer is None:
         raise NotFound("this handoff is no longer on offer: read the case for its state")
+    if not offer.to_team:
+        raise Conflict(
+            "a channel switch is the customer's to accept, by the code: wait for their message",
+            name="customer-accepts",
+        )
     return offer
 
 
@@ -66,20 +76,16 @@ def _offer_switch(turn: Turn, command: OfferHandoff) -> None:
         f"permitted by the matrix for reason `{command.reason}`, consent: {row.consent}",
         inputs={"product": case.product, "reason": command.reason},
     )  # fmt: skip
-    if command.code and case.channel in case.routes:
+    if command.code and case.channel in case.routes and case.channel not in _SPOKEN:
         _invite(turn, command)
 
 
 def _offer_transfer(turn: Turn, command: OfferHandoff) -> None:
-    missing = [
-        name
-        for name in turn.policy.required_results(turn.case.product, command.to_team)
-        if name not in command.results
-    ]
+    # Recorded results come with the customer's journey; until then none is there.
+    missing = turn.policy.required_results(turn.case.product, command.to_team)
     if missing:
         raise Invalid(
-            f"{command.to_team} needs {', '.join(missing)} before it can take this over: "
-            "record it with POST /v1/cases/{id}/results first",
+            f"{command.to_team} needs {', '.join(missing)} before it can take this over",
             name="results-missing",
             missing=missing,
         )

@@ -67,7 +67,12 @@ class Handlers:
         desk.published.extend(_passed_on(r) for r in batch if isinstance(r.body, HeartbeatSent))
         messages = [r.body for r in batch if isinstance(r.body, MessageReceived)]
         if messages:
-            await Arrivals(desk, self.own).take(messages)
+            replayed = {
+                r.body.id: r.replayed_at
+                for r in batch
+                if isinstance(r.body, MessageReceived) and r.replayed_at is not None
+            }
+            await Arrivals(desk, self.own).take(messages, replayed)
         await desk.save()
 
     async def on_deliveries(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:

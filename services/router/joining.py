@@ -43,14 +43,14 @@ def join(
     `product_of` tells the message's own product, and is asked only where it matters.
     """
     for case in threads:
-        if _alive(case, policy, now):
+        if alive(case, policy, now):
             marked = "" if case.customer_id == customer_id else "other_sender"
             return Joined(case, "thread", marked)
     if message.shared_sender or not message.sender.identities:
         return Joined(None, "new")
     newest_first = sorted(cases, key=lambda case: (case.touched_at, case.id.int), reverse=True)
     for case in newest_first:
-        if case.state != "closed" and case.account == message.account:
+        if case.state != "closed" and message.account in _accounts(case):
             return Joined(case, "customer")
     elsewhere = [case for case in newest_first if case.state != "closed"]
     product = product_of() if elsewhere else ""
@@ -58,12 +58,21 @@ def join(
         if _same_matter(case, product, policy, now):
             return Joined(case, "product")
     for case in newest_first:
-        if case.state == "closed" and case.account == message.account and _alive(case, policy, now):
+        if (
+            case.state == "closed"
+            and message.account in _accounts(case)
+            and alive(case, policy, now)
+        ):
             return Joined(case, "reopened")
     return Joined(None, "new")
 
 
-def _alive(case: Case, policy: Policy, now: datetime) -> bool:
+def _accounts(case: Case) -> set[str]:
+    """Every account of ours the customer used on it."""
+    return {case.account, *(route.account for route in case.routes.values())}
+
+
+def alive(case: Case, policy: Policy, now: datetime) -> bool:
     """Open, or closed so recently that the customer's next word reopens it."""
     return case.closed_at is None or policy.joining.reopen.after(case.closed_at) > now
 

@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
 from sqlalchemy import text
 
 from services.router.policies import Policies
+from services.router.repeating import repeatedly
 from shared import idempotency
 from shared.database import transaction
-from shared.errors import RegieError
 from shared.runtime import Runtime
 
-_LOG = structlog.get_logger()
 _EVERY: Final = 3600.0
+_AT_ONCE: Final = 10_000
 _FORGET: Final = (
     ("dedupe", "seen_at", timedelta(days=9)),  # WhatsApp repeats for 7 days
     ("wrong_codes", "at", timedelta(days=1)),
+    ("resume_codes", "expires_at", timedelta(days=400)),  # spent ones still name their thread
     ("pending_statuses", "created_at", timedelta(days=9)),
 )
 
 
 async def keep_house(runtime: Runtime, policies: Policies) -> None:
     """Once an hour; a failure waits for the next hour."""
-    while True:
-        try:
-            await _forget(runtime)
-            await _trim_log(runtime, policies)
-        except RegieError as error:
-            _LOG.warning("house keeping waits", reason=str(error))
-        await asyncio.sleep(_EVERY)
+
+    async def work() -> None:
+        await _forget(runtime)
+        await _trim_log(runtime, policies)
+
+    await repeatedly("house keeping", work, _EVERY)
 
 
 async def _forget(runtime: Runtime) -> None:
     now = runtime.now()
+    for table, column, age in _FORGET:
+        while await _forget_some(runtime, table, column, now - age) == _AT_ONCE:
+            pass
     async with transaction(runtime.engine) as connection:
-        for table, column, age in _FORGET:
-            await connection.execute(
-                text(f"DELETE FROM {table} WHERE {column} < :before"),  # noqa: S608 - our own names
-                {"before": now - age},
-            )
         await idempotency.forget_old(connection)
+
+
+async def _forget_some(runtime: Runtime, table: str, column: str, before: datetime) -> int:
+    """A bounded part, past whatever another process is deleting right now."""
+    async with transaction(runtime.engine) as connection:
+        done = await connection.execute(
+            text(
+                f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} "  # noqa: S608 - our own names
+                f"WHERE {column} < :before LIMIT {_AT_ONCE} FOR UPDATE SKIP LOCKED))"
+            ),
+            {"before": before},
+        )
+    return done.rowcount
 
 
 async def _trim_log(runtime: Runtime, policies: Policies) -> None:

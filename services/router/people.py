@@ -6,8 +6,9 @@ first has the customer, the other waits for that commit and reads it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -36,36 +37,54 @@ async def identify(
     also: Iterable[UUID] = (),
 ) -> People:
     """Finds or makes the customer of each message and locks them all, by id (`also` too)."""
-    await _move_numbers(connection, messages)
-    known = await _read(connection, {i for m in messages for i in m.sender.identities})
+    wanted = {i for m in messages for i in (*m.sender.identities, *_former(m))}
+    known = await _read(connection, wanted)
     made: set[UUID] = set()
+    facts: dict[UUID, CustomerFacts] = {}
     while True:
-        people, new = _assign(messages, known, made)
+        people, new, gone = _assign(messages, known, made)
+        await _detach(connection, gone)
         taken = await _insert(connection, new)
         known |= {identity: new[identity][0] for identity in new.keys() - taken}
-        if not taken:
+        if taken:
+            known |= await _read(connection, taken)  # another router met them first
+            continue
+        facts |= await _lock(connection, {*people.values(), *also} - made - facts.keys())
+        moved = await _moved(connection, wanted - gone, known)
+        if not moved:
             break
-        known |= await _read(connection, taken)  # another router met them first
-    made &= {*known.values(), *people.values()}
+        known |= moved  # a code was redeemed while we waited for the customer
     await _verify(connection, messages)
+    made &= {*known.values(), *people.values()}
     await _create(connection, made, messages, people)
-    facts = await _lock(connection, {*people.values(), *also} - made)
     facts |= {customer: CustomerFacts(id=customer) for customer in made}
-    return People(people, _grouped(facts, messages, people, policy))
+    return People(people, await _standing(connection, facts, messages, people, policy))
+
+
+def _former(message: MessageReceived) -> tuple[Identity, ...]:
+    return (message.sender.former,) if message.sender.former is not None else ()
 
 
 def _assign(
     messages: Sequence[MessageReceived], known: Found, made: set[UUID]
-) -> tuple[dict[UUID, UUID], dict[Identity, tuple[UUID, bool]]]:
-    """(customer by message, identities to insert). What was asserted adds nothing to a customer.
+) -> tuple[dict[UUID, UUID], dict[Identity, tuple[UUID, bool]], set[Identity]]:
+    """(customer by message, identities to insert, identities to detach), in message order.
 
-    Customers that did not exist before are added to `made`.
+    What was asserted adds nothing to a customer. A changed number detaches: the platform says its
+    user has another one now, and the old one may soon be a stranger's. Customers that did not
+    exist before are added to `made`.
     """
-    found, new = dict(known), dict[Identity, tuple[UUID, bool]]()
+    found, new, gone = dict(known), dict[Identity, tuple[UUID, bool]](), set[Identity]()
     people: dict[UUID, UUID] = {}
     for message in messages:
         sender = message.sender
         proven = sender.authentication == "proven"
+        for former in _former(message):
+            if proven and former in found:
+                found.setdefault(sender.identities[0], found[former])
+                new.setdefault(sender.identities[0], (found.pop(former), True))
+                new.pop(former, None)
+                gone.add(former)
         customer = next((found[i] for i in sender.identities if i in found), None)
         fresh = customer is None
         if customer is None:
@@ -76,33 +95,23 @@ def _assign(
             if identity not in found and (proven or fresh):
                 found[identity] = customer
                 new[identity] = (customer, proven)
-    return people, new
+    return people, new, gone - new.keys()
 
 
-async def _move_numbers(connection: AsyncConnection, messages: Sequence[MessageReceived]) -> None:
-    """A changed number detaches: the platform says that its user has another one now, and the old
-    one may soon be a stranger's."""
-    moves = [
-        (m.attributes["old_identity"], m.attributes["new_identity"])
-        for m in messages
-        if m.sender.authentication == "proven" and m.kind == "auto_reply"
-        and "old_identity" in m.attributes and "new_identity" in m.attributes
-    ]  # fmt: skip
-    for old, new in moves:
-        raw = await driver(connection)
-        customer = await raw.fetchval(
-            "DELETE FROM identities WHERE scheme = split_part($1, ':', 1) "
-            "AND value = substr($1, strpos($1, ':') + 1) RETURNING customer_id",
-            old,
+async def _detach(connection: AsyncConnection, gone: set[Identity]) -> None:
+    if gone:
+        await (await driver(connection)).execute(
+            "DELETE FROM identities USING unnest($1::text[], $2::text[]) AS gone (scheme, value) "
+            "WHERE identities.scheme = gone.scheme AND identities.value = gone.value",
+            *zip(*sorted((i.scheme, i.value) for i in gone), strict=True),
         )
-        if customer is not None:
-            await raw.execute(
-                "INSERT INTO identities (scheme, value, customer_id, verified) "
-                "VALUES (split_part($1, ':', 1), substr($1, strpos($1, ':') + 1), $2, true) "
-                "ON CONFLICT DO NOTHING",
-                new,
-                customer,
-            )
+
+
+async def _moved(connection: AsyncConnection, wanted: set[Identity], known: Found) -> Found:
+    """Identities that belong to another customer than we read. Whoever moves one holds the lock
+    of the customer it leaves, so from here on it stays."""
+    now = await _read(connection, wanted)
+    return {identity: owner for identity, owner in now.items() if known.get(identity) != owner}
 
 
 async def _read(connection: AsyncConnection, identities: set[Identity]) -> Found:
@@ -134,20 +143,19 @@ async def _insert(
 
 async def _verify(connection: AsyncConnection, messages: Sequence[MessageReceived]) -> None:
     """A proven sender verifies the identity it was first only asserted with."""
-    proven = sorted(
-        {
-            (i.scheme, i.value)
-            for m in messages
-            if m.sender.authentication == "proven"
-            for i in m.sender.identities
-        }
-    )
+    proven = {
+        (i.scheme, i.value)
+        for m in messages
+        if m.sender.authentication == "proven"
+        for i in m.sender.identities
+    }
     if proven:
         await (await driver(connection)).execute(
-            "UPDATE identities SET verified = true FROM unnest($1::text[], $2::text[]) "
-            "AS proven (scheme, value) WHERE identities.scheme = proven.scheme "
-            "AND identities.value = proven.value AND NOT verified",
-            *zip(*proven, strict=True),
+            "UPDATE identities SET verified = true FROM (SELECT scheme, value FROM identities "
+            "JOIN unnest($1::text[], $2::text[]) AS proven (scheme, value) USING (scheme, value) "
+            "WHERE NOT verified ORDER BY scheme, value FOR UPDATE OF identities) AS found "
+            "WHERE identities.scheme = found.scheme AND identities.value = found.value",
+            *zip(*sorted(proven), strict=True),
         )
 
 
@@ -172,18 +180,27 @@ async def _lock(connection: AsyncConnection, customers: set[UUID]) -> dict[UUID,
     return {r["id"]: CustomerFacts(id=r["id"], language=r["language"], known=True) for r in rows}
 
 
-def _grouped(
+async def _standing(
+    connection: AsyncConnection,
     facts: dict[UUID, CustomerFacts],
     messages: Sequence[MessageReceived],
     people: dict[UUID, UUID],
     policy: Policy,
 ) -> dict[UUID, CustomerFacts]:
+    """Group and house of each customer, by all the identities on record and this message's."""
+    if not (policy.customers.groups or policy.customers.internal_domains):
+        return facts
+    theirs: dict[UUID, set[Identity]] = defaultdict(set)
     for message in messages:
-        customer = people[message.id]
-        group, internal = policy.standing(message.sender.identities)
+        theirs[people[message.id]].update(message.sender.identities)
+    rows = await (await driver(connection)).fetch(
+        "SELECT customer_id, scheme, value FROM identities WHERE customer_id = ANY($1)",
+        [customer for customer, fact in facts.items() if fact.known],
+    )
+    for row in rows:
+        theirs[row["customer_id"]].add(Identity(scheme=row["scheme"], value=row["value"]))
+    for customer, identities in theirs.items():
+        group, internal = policy.standing(tuple(identities))
         if group or internal:
-            old = facts[customer]
-            facts[customer] = CustomerFacts(
-                customer, group or old.group, old.language, internal or old.internal, old.known
-            )
+            facts[customer] = replace(facts[customer], group=group, internal=internal)
     return facts

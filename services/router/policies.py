@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.router.policy import Policy, PolicyError
 from services.router.policy_accounts import check_accounts
+from services.router.repeating import repeatedly
 from shared.database import transaction
 from shared.errors import Misconfigured, Unavailable
 from shared.events import Channel
@@ -79,13 +79,9 @@ class Policies:
         _LOG.info("policy in force", version=row.version, name=self._current.name)
 
     async def follow(self) -> None:
-        """Keeps up with versions that other processes store."""
-        while True:
-            await asyncio.sleep(_POLL)
-            try:
-                await self.refresh()
-            except Unavailable:
-                continue  # readiness tells of the database; the policy in force stays
+        """Keeps up with versions that other processes store; one that this program cannot read
+        leaves the one in force."""
+        await repeatedly("policy", self.refresh, _POLL)
 
     def _check(self, policy: Policy) -> None:
         """Against the accounts there are. Raises Misconfigured; what is useless is only logged."""

@@ -72,7 +72,7 @@ def _deadline_rows(case: Case, stored: Case | None) -> Iterable[tuple[Any, ...]]
     before = {d.number: d for d in stored.deadlines} if stored else {}
     moved = stored is not None and (stored.team, stored.channel) != (case.team, case.channel)
     for deadline in case.deadlines:
-        if moved or before.get(deadline.number) != deadline:
+        if (moved and deadline.state != "breached") or before.get(deadline.number) != deadline:
             yield _deadline_row(case, deadline)
 
 
@@ -80,7 +80,7 @@ def _deadline_row(case: Case, d: Deadline) -> tuple[Any, ...]:
     warn_at = d.warn_at[d.step] if d.step < len(d.warn_at) else None
     return (
         case.id, d.number, d.metric, d.state, d.started_at, d.due_at, warn_at, d.at_risk,
-        case.team, case.channel, d.rule, d.policy_version, d.ended_at, d.words,
+        d.team or case.team, case.channel, d.rule, d.policy_version, d.ended_at, d.words,
     )  # fmt: skip
 
 
@@ -124,7 +124,12 @@ def _outgoing(desk: Desk) -> Iterable[MessageRow]:
             yield row._replace(account=event.account, text=text)
         elif isinstance(event, ev.ReplyRecorded):
             row = _out(case, change, event, {"outcome": event.outcome, "answers": event.answers})
-            yield row._replace(state="recorded", occurred_at=event.occurred_at)
+            yield row._replace(
+                account=event.account or case.account,
+                provider_id=event.provider_id,
+                state="recorded",
+                occurred_at=event.occurred_at,
+            )
 
 
 def _out(

@@ -25,6 +25,7 @@ class Known:
     id: UUID
     case_id: UUID
     customer_id: UUID
+    account: str
     kind: str
     state: str
     direction: str
@@ -73,7 +74,8 @@ async def messages_by_id(connection: AsyncConnection, ids: Iterable[UUID]) -> di
     if not wanted:
         return {}
     rows = await (await driver(connection)).fetch(
-        "SELECT id, case_id, customer_id, kind, state, direction FROM messages WHERE id = ANY($1)",
+        "SELECT id, case_id, customer_id, account, kind, state, direction FROM messages "
+        "WHERE id = ANY($1)",
         wanted,
     )
     return {row["id"]: _known(row) for row in rows}

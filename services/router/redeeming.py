@@ -22,7 +22,7 @@ from services.router import codes, queries
 from services.router.case import Case
 from services.router.commands import OfferHandoff
 from services.router.desk import Desk
-from services.router.joining import Joined
+from services.router.joining import Joined, alive
 from services.router.queries import Code
 from shared.database import copy, driver
 from shared.events import Identity, MessageReceived
@@ -33,10 +33,14 @@ _HOUR: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Redemption:
-    """A message whose code counts: the case it joins, and the handoff that is thereby accepted."""
+    """A message whose code counts: the case it joins, and the handoff that is thereby accepted.
+
+    adopted  its sender's address belongs to the case's customer from now on
+    """
 
     joined: Joined
     handoff_id: UUID | None
+    adopted: bool = False
 
 
 @dataclass
@@ -82,16 +86,19 @@ class Codes:
     def _count(
         self, desk: Desk, message: MessageReceived, customer: UUID, code: Code, case: Case
     ) -> Redemption | None:
+        if not alive(case, desk.policy, desk.now):
+            return None
         if code.redeemed_at is not None or code.hash in self._spent:
             same = customer == case.customer_id or self._adopts(message, code)
             return Redemption(Joined(case, "thread"), None) if same else None
-        if code.expires_at <= desk.now or case.state == "closed":
+        stands = any(offer.handoff_id == code.handoff_id for offer in case.offers)
+        if code.expires_at <= desk.now or not stands:
             return None
         self._spent[code.hash] = _sender(message)
         if not self._adopts(message, code):
             return Redemption(Joined(case, "code", "code_from_elsewhere"), code.handoff_id)
         self._adopted.append((message.sender.identities[0], case.customer_id))
-        return Redemption(Joined(case, "code"), code.handoff_id)
+        return Redemption(Joined(case, "code"), code.handoff_id, adopted=True)
 
     def _adopts(self, message: MessageReceived, code: Code) -> bool:
         identities = message.sender.identities

@@ -36,7 +36,10 @@ async def take(desk: Desk, reports: Sequence[tuple[str, Report]]) -> None:
             {known.case_id for known in messages.values()} | {r.case_id for r in told},
         )
     )
-    states = {known.id: known.state for known in messages.values()}
+    ids = {known.id for known in messages.values()}
+    # read again: only now, with the cases locked, nobody else can change them
+    locked = await queries.messages_by_id(desk.connection, ids)
+    states = {id: known.state for id, known in locked.items()}
     for report in told:
         _take_report(desk, report, states)
     unmatched = [s for s in statuses if not _take_status(desk, s, messages, states)]
@@ -47,6 +50,8 @@ def _take_report(desk: Desk, report: DeliveryReported, states: dict[UUID, str]) 
     if report.message_id is None or report.case_id not in desk.cases:
         return
     status = "failed" if report.status == "dropped" else report.status
+    if RANK[status] <= RANK.get(states.get(report.message_id, ""), 0):
+        return  # the provider's own word came first, and says more
     desk.decide(
         report.case_id,
         ReportDelivery(
@@ -71,6 +76,8 @@ def _take_status(
     known = messages.get(status.correlation) or messages.get(status.provider_id)
     if known is None or known.case_id not in desk.cases:
         return False
+    if (known.account, known.direction) != (status.account, "out"):
+        return True  # it names what it has no say in
     if RANK[status.status] > RANK.get(states.get(known.id, ""), 0):
         states[known.id] = status.status
         desk.decide(

@@ -29,7 +29,7 @@ def take_message(turn: Turn, command: TakeMessage) -> None:
         routing, level = turn.policy.assess(facts, turn.now)
         _open(turn, command, routing)
     else:
-        if turn.case.state == "closed":
+        if turn.case.state == "closed" and _stirs(message):
             _reopen(turn, command, turn.policy.route(facts, turn.now))
         level = _level_of(turn.policy, turn.case, facts, turn.now)
     if message.echo:
@@ -85,6 +85,8 @@ def _open(turn: Turn, command: TakeMessage, routing: Routing) -> None:
             rule=routing.rule,
             policy_version=turn.policy.version,
             tags=routing.tags,
+            group=command.customer.group,
+            internal=command.customer.internal,
         )
     )
     _explain_routing(turn, routing, f"opened for {routing.team}")
@@ -107,7 +109,7 @@ def _explain_routing(turn: Turn, routing: Routing, words: str) -> None:
 
 def _add(turn: Turn, command: TakeMessage, level: ServiceLevel | None) -> None:
     message = command.message
-    waits = message.kind in WAITS and not message.automatic
+    waits = _waits(message)
     turn.record(_added(turn, command, waits, level))
     if command.handoff_id is not None and not command.marked:
         turn.record(
@@ -120,10 +122,11 @@ def _add(turn: Turn, command: TakeMessage, level: ServiceLevel | None) -> None:
         "service_level", level.rule, f"service level `{level.rule}` matched first",
         trail=_trail(level.trail),
     )  # fmt: skip
+    arrived_at = command.arrived_at or message.received_at
     if waits:
-        clocks.await_answer(turn, level, message.received_at)
-    if not message.automatic:
-        clocks.await_resolution(turn, level, message.occurred_at, message.received_at)
+        clocks.await_answer(turn, level)
+    if _stirs(message):
+        clocks.await_resolution(turn, level, message.occurred_at, arrived_at)
 
 
 def _added(
@@ -154,6 +157,8 @@ def _added(
         references=_references(message),
         reply_window_closes_at=closes_at,
         answer_by=answer_by,
+        arrived_at=command.arrived_at,
+        rule=level.rule if level is not None else "",
         marked=command.marked,
     )
 
@@ -169,16 +174,28 @@ def _take_echo(turn: Turn, message: MessageReceived) -> None:
             author="provider app",
             occurred_at=message.occurred_at,
             answers=answers,
-            text=_line(message.text),
+            text=message.text,
+            account=message.account,
+            provider_id=message.thread.message_id,
         )
     )
     clocks.answered(turn, before)
+    clocks.await_rest(turn)
 
 
 @lru_cache(maxsize=1024)
 def _trail(trail: tuple[RuleTrial, ...]) -> tuple[dict[str, Any], ...]:
     """As it is stored; the same few trails come again and again."""
     return tuple(trial._asdict() for trial in trail)
+
+
+def _waits(message: MessageReceived) -> bool:
+    return message.kind in WAITS and not message.automatic
+
+
+def _stirs(message: MessageReceived) -> bool:
+    """Whether there is work in it: a thumb up, or a machine's mail, opens nothing again."""
+    return not message.automatic and (message.kind in WAITS or message.kind == "call_ended")
 
 
 def _references(message: MessageReceived) -> tuple[str, ...]:

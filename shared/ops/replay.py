@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared import outbox
 from shared.broker import Message
 from shared.channels import Parsed, WebhookRequest
+from shared.cloudevents import REPLAYED, replayed
 from shared.database import transaction
 from shared.errors import Conflict, NotFound
 from shared.events import MessageReceived
@@ -56,7 +58,7 @@ class Replayer:
                 if again is not None:
                     await again(connection, letter_id, self.runtime.now())
                 else:
-                    await outbox.enqueue(connection, [_original(letter)])
+                    await outbox.enqueue(connection, [_original(letter, self.runtime.now())])
                 await letters.settle(connection, letter_id, "replayed", "")
                 return
         await self._read_again(letter, parked)
@@ -97,9 +99,10 @@ def _must_wait(letter: Letter) -> None:
         raise Conflict(f"this dead letter was {letter.state} before", state=letter.state)
 
 
-def _original(letter: Letter) -> Message:
+def _original(letter: Letter, now: datetime) -> Message:
     """The record as it stood in its own topic, without what was noted on it there."""
-    headers = tuple(pair for pair in letter.headers if not pair[0].startswith(_NOTES))
+    headers = tuple(pair for pair in letter.headers if not pair[0].startswith((_NOTES, REPLAYED)))
+    headers = (*headers, replayed(now))
     return Message(letter.topic.removesuffix(".dlq"), letter.key, letter.value, headers)
 
 

@@ -22,9 +22,10 @@ from shared.errors import PreconditionFailed, PreconditionRequired
 from shared.security import Caller
 from shared.web import Json, etag, if_match
 
-Make = Callable[[Case], Command]
+Make = Callable[[Case, int], Command]  # (the case, the version committed as the request came)
 Render = Callable[[Case, views.Item], Any]
 
+_VERSION: Final = text("SELECT version FROM cases WHERE id = :id")
 _SINCE: Final = text(
     "SELECT messages.id, direction, kind, author, messages.text, occurred_at FROM case_events "
     "JOIN messages ON messages.id = (case_events.data ->> 'message_id')::uuid "
@@ -60,6 +61,8 @@ async def act(
     place = (who.key_id, f"{request.method} {request.url.path}")
     policy = handlers.policies.current
     async with transaction(handlers.runtime.engine) as connection:
+        # Before any lock is waited for: what comes in meanwhile the agent has not seen.
+        arrived = await connection.scalar(_VERSION, {"id": case_id}) or 0
         if key is not None:
             before = await idempotency.begin(connection, key, *place, print_)
             if before is not None:
@@ -71,17 +74,22 @@ async def act(
                 views.check_writes(who, case, policy)
             if action.versioned:
                 _check_version(case, seen, who)
-            return action.make(case)
+            return action.make(case, arrived)
 
         try:
             decided = await handlers.on_command(connection, case_id, choose)
         except PreconditionFailed as error:
             error.extra["messages"] = await _messages_since(connection, case_id, seen or 0)
             raise
-        item = await views.one(connection, case_id, policy, who)
+        seer = who if action.scoped else None
+        item = await views.one(connection, case_id, handlers, seer)
         response = _response(action, action.render, decided.case, item)
+        if action.scoped is False and not views.may_see(who, item.team, policy):
+            response = Json({"id": case_id}, action.status)
         if key is not None:
-            kept = _response(action, action.stored or action.render, decided.case, item)
+            kept = response
+            if action.stored is not None:
+                kept = _response(action, action.stored, decided.case, item)
             await idempotency.finish(connection, key, *place, print_, kept)
     handlers.runtime.written.set()
     return response

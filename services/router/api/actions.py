@@ -7,12 +7,21 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from starlette.responses import Response
 
 from services.router import commands as cmd
 from services.router.api.acting import Action, act
 from services.router.api.views import Item
+from services.router.case import Case
 from services.router.handlers import Handlers
 from shared.errors import Invalid
 from shared.events import Channel, Priority
@@ -24,8 +33,21 @@ Agent = Annotated[Caller, Depends(caller("agent"))]
 Text = Annotated[str, Field(max_length=100_000)]
 
 
+def _plausible(at: datetime) -> datetime:
+    if at.year < 2000:
+        raise ValueError("lies before the year 2000: give the time of the call, with its zone")
+    return at
+
+
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _storable(cls, value: object) -> object:
+        if isinstance(value, str) and "\x00" in value:
+            raise ValueError("holds a NUL character, which no text may: leave it out")
+        return value
 
 
 class ReplyBody(Body):
@@ -33,9 +55,9 @@ class ReplyBody(Body):
 
     text: Text = ""
     channel: Channel | None = None
-    template: str = ""
+    template: Annotated[str, Field(max_length=512)] = ""
     outcome: Literal["", "reached", "no_answer", "voicemail"] = ""
-    occurred_at: datetime | None = None
+    occurred_at: Annotated[AwareDatetime, AfterValidator(_plausible)] | None = None
     attachments: list[dict[str, Any]] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -63,14 +85,14 @@ def routes(handlers: Handlers) -> APIRouter:
     @router.post("/claim", response_model=Item)
     async def claim(case_id: UUID, who: Agent, request: Request) -> Response:
         """Takes the case, for the policy's `claim_lease`; 409 names the owner when it is taken."""
-        action = Action(lambda _: cmd.Claim(who.actor), versioned=False)
+        action = Action(lambda *_: cmd.Claim(who.actor), versioned=False)
         return await act(handlers, request, who, case_id, action)
 
     @router.post("/release", response_model=Item)
     async def release(case_id: UUID, who: Agent, request: Request) -> Response:
         """Gives the case back to its team. A supervisor may release anyone's."""
         others = who.may("supervisor")
-        action = Action(lambda _: cmd.Release(who.actor, others), versioned=False)
+        action = Action(lambda *_: cmd.Release(who.actor, others), versioned=False)
         return await act(handlers, request, who, case_id, action)
 
     @router.post("/replies", status_code=202)
@@ -84,12 +106,12 @@ def routes(handlers: Handlers) -> APIRouter:
         seen = if_match(request.headers.get("if-match"))
         message_id = new_id()
 
-        def make(case: Any) -> cmd.Command:
+        def make(case: Case, arrived: int) -> cmd.Command:
             return cmd.Reply(
                 message_id=message_id,
                 agent=who.actor,
                 text=body.text,
-                answers=case.version if seen is None else seen,
+                answers=arrived if seen is None else seen,
                 channel=body.channel,
                 template=body.template,
                 outcome=body.outcome,
@@ -112,7 +134,7 @@ def routes(handlers: Handlers) -> APIRouter:
         """Writes an internal note; the customer never sees it."""
         note_id = new_id()
         action = Action(
-            lambda _: cmd.TakeNote(note_id, who.actor, body.text),
+            lambda *_: cmd.TakeNote(note_id, who.actor, body.text),
             versioned=False,
             status=201,
             render=lambda _, item: {"id": note_id, "case": item.model_dump()},
@@ -125,7 +147,7 @@ def routes(handlers: Handlers) -> APIRouter:
     ) -> Response:
         """Ends the case; the customer's next word within `joining.reopen` opens it again."""
         reason = body.reason if body else ""
-        action = Action(lambda _: cmd.Close(who.actor, reason), versioned=True)
+        action = Action(lambda *_: cmd.Close(who.actor, reason), versioned=True)
         return await act(handlers, request, who, case_id, action)
 
     @router.post("/reopen", response_model=Item)
@@ -134,13 +156,13 @@ def routes(handlers: Handlers) -> APIRouter:
     ) -> Response:
         """Opens a closed case again."""
         reason = body.reason if body else ""
-        action = Action(lambda _: cmd.Reopen(who.actor, reason), versioned=True)
+        action = Action(lambda *_: cmd.Reopen(who.actor, reason), versioned=True)
         return await act(handlers, request, who, case_id, action)
 
     @router.patch("", response_model=Item)
     async def patch(case_id: UUID, who: Agent, request: Request, body: PatchBody) -> Response:
         """Changes the priority."""
-        action = Action(lambda _: cmd.ChangePriority(who.actor, body.priority), versioned=True)
+        action = Action(lambda *_: cmd.ChangePriority(who.actor, body.priority), versioned=True)
         return await act(handlers, request, who, case_id, action)
 
     return router

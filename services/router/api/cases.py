@@ -129,7 +129,7 @@ _DECISIONS: Final = text(
 async def case_view(
     connection: AsyncConnection, handlers: Handlers, case_id: UUID, who: Caller, history: bool
 ) -> CaseView:
-    item = await views.one(connection, case_id, handlers.policies.current, who)
+    item = await views.one(connection, case_id, handlers, who)
     found = await connection.execute(_DEADLINES, {"id": case_id, "history": history})
     deadlines = [
         DeadlineView(reason=row["at_risk"] or None, **{**row, "at_risk": bool(row["at_risk"])})
@@ -171,7 +171,7 @@ def routes(handlers: Handlers) -> APIRouter:
         """Everything said and done on the case, on every channel, oldest first."""
         at, last = decode_cursor(cursor, tuple[datetime, str]) if cursor else (None, "")
         async with transaction(engine) as connection:
-            await views.one(connection, case_id, handlers.policies.current, who)
+            await views.one(connection, case_id, handlers, who)
             values = {"id": case_id, "at": at, "last": last, "most": limit + 1}
             rows = (await connection.execute(_TIMELINE, values)).mappings().all()
         items = [Entry(**row) for row in rows[:limit]]
@@ -187,7 +187,7 @@ def routes(handlers: Handlers) -> APIRouter:
         """Why: each decision's rule, policy version, inputs and words, oldest first."""
         after = decode_cursor(cursor, tuple[UUID])[0] if cursor else None
         async with transaction(engine) as connection:
-            await views.one(connection, case_id, handlers.policies.current, who)
+            await views.one(connection, case_id, handlers, who)
             values = {"id": case_id, "after": after, "most": limit + 1}
             rows = (await connection.execute(_DECISIONS, values)).mappings().all()
         items = [

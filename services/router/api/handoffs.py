@@ -29,20 +29,20 @@ Agent = Annotated[Caller, Depends(caller("agent"))]
 class Consent(Body):
     """That the customer agreed: to whom, when, and how."""
 
-    by: str
-    at: str
-    how: str
+    by: Annotated[str, Field(max_length=200)]
+    at: Annotated[str, Field(max_length=100)]
+    how: Annotated[str, Field(max_length=1000)]
 
 
 class HandoffBody(Body):
     """A switch (`to_channel`) or a transfer (`to_team`); `address`: where the customer will be."""
 
     to_channel: Channel | None = None
-    to_team: str | None = None
-    reason: str = "agent"
+    to_team: Annotated[str, Field(max_length=200)] | None = None
+    reason: Annotated[str, Field(max_length=100)] = "agent"
     address: Annotated[str, Field(max_length=320)] = ""
     consent: Consent | None = None
-    results: list[str] = Field(default_factory=list)
+    results: Annotated[list[str], Field(max_length=50)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> HandoffBody:
@@ -66,7 +66,7 @@ def routes(handlers: Handlers) -> APIRouter:
             }  # fmt: skip
 
         action = Action(
-            lambda _: command,
+            lambda *_: command,
             versioned=True,
             status=201,
             render=render(command.code),
@@ -79,7 +79,7 @@ def routes(handlers: Handlers) -> APIRouter:
         """Takes the case over."""
         case_id = await _case_of(handlers, handoff_id, who)
         action = Action(
-            lambda _: cmd.AcceptHandoff(handoff_id, who.actor), versioned=False, scoped=False
+            lambda *_: cmd.AcceptHandoff(handoff_id, who.actor), versioned=False, scoped=False
         )
         return await act(handlers, request, who, case_id, action)
 
@@ -91,7 +91,7 @@ def routes(handlers: Handlers) -> APIRouter:
         case_id = await _case_of(handlers, handoff_id, who)
         reason = body.reason if body else ""
         action = Action(
-            lambda _: cmd.DeclineHandoff(handoff_id, who.actor, reason),
+            lambda *_: cmd.DeclineHandoff(handoff_id, who.actor, reason),
             versioned=False,
             scoped=False,
         )
@@ -111,7 +111,7 @@ def _command(handlers: Handlers, who: Caller, body: HandoffBody) -> cmd.OfferHan
         address=body.address.strip().lower() if channel == "email" else body.address.strip(),
         consent=body.consent.model_dump() if body.consent else None,
         results=tuple(body.results),
-        code=codes.written(secrets.randbits(40)) if channel else "",
+        code=codes.drawn(secrets.randbits) if channel else "",
         own_address=handlers.own_address(channel) if channel else "",
         invitation_id=new_id(),
     )

@@ -7,21 +7,24 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router.api import views
 from services.router.api.views import Item
 from services.router.case import PRIORITIES
 from services.router.commands import Claim
 from services.router.handlers import Handlers
+from shared import idempotency
 from shared.database import transaction
+from shared.errors import Invalid
 from shared.security import Caller, caller
-from shared.web import decode_cursor, encode_cursor, etag, unchanged
+from shared.web import Json, decode_cursor, encode_cursor, etag, unchanged
 
 Agent = Annotated[Caller, Depends(caller("agent"))]
 State = Literal["open", "waiting_customer", "waiting_internal", "closed"]
@@ -42,14 +45,16 @@ class Filters:
     team: Annotated[list[str] | None, Query()] = None
     agent: str | None = None
     channel: Annotated[list[str] | None, Query()] = None
-    state: Annotated[list[State] | None, Query()] = None
+    state: Annotated[list[str] | None, Query(description=", ".join(get_args(State)))] = None
     priority: Annotated[list[Literal["urgent", "high", "normal", "low"]] | None, Query()] = None
     customer: UUID | None = None
     q: Annotated[str | None, Query(max_length=200)] = None
     due_before: datetime | None = None
 
     def where(self, who: Caller, hidden: Sequence[str]) -> tuple[str, dict[str, Any]]:
-        states = list(self.state or WAITING)
+        states = views.names(self.state) or list(WAITING)
+        if unknown := sorted(set(states) - set(get_args(State))):
+            raise Invalid(f"state {unknown[0]!r} is none of {', '.join(get_args(State))}")
         values: dict[str, Any] = {}
         # literals, so that the partial indexes of the waiting states are seen to apply
         parts = ["state IN ({})".format(", ".join(f"'{state}'" for state in states))]
@@ -101,33 +106,45 @@ class Inbox:
         async with transaction(self._engine) as connection:
             found = await connection.execute(text(query), {**values, "most": limit + 1})
             rows = found.mappings().all()
-            shown = await views.items(connection, rows[:limit], policy)
+            now = self._handlers.runtime.now()
+            shown = await views.items(connection, rows[:limit], policy, now)
         last = rows[limit - 1] if len(rows) > limit else None
         following = (
             encode_cursor(last["due_at"], last["priority"], last["opened_at"], last["id"])
             if last
             else None
         )
-        tag = hashlib.sha256(repr([(i.id, i.version, i.at_risk) for i in shown]).encode())
+        state = [following, *((i.id, i.version, i.at_risk_reason) for i in shown)]
+        tag = hashlib.sha256(repr(state).encode())
         return Page(items=shown, next_cursor=following), etag(tag.hexdigest()[:16])
 
-    async def next(self, who: Caller) -> Item | None:
+    async def next(self, who: Caller, key: str | None) -> Response:
         """Claims the first case of the queue that is free and in this agent's scope."""
-        handlers = self._handlers
-        policy = handlers.policies.current
+        place = (who.key_id, "POST /v1/inbox/next", idempotency.fingerprint(b""))
+        async with transaction(self._engine) as connection:
+            if key is not None:
+                before = await idempotency.begin(connection, key, *place)
+                if before is not None:
+                    return before.response()
+            response = await self._claim_first(connection, who)
+            if key is not None:
+                await idempotency.finish(connection, key, *place, response)
+        self._handlers.runtime.written.set()
+        return response
+
+    async def _claim_first(self, connection: AsyncConnection, who: Caller) -> Response:
+        handlers, policy = self._handlers, self._handlers.policies.current
         where, values = Filters(state=["open"]).where(who, views.hidden_teams(who, policy))
         query = (
             f"SELECT id FROM cases WHERE {where} AND agent = '' "  # noqa: S608 - values are bound
             f"ORDER BY {_ORDER} LIMIT 1 FOR UPDATE SKIP LOCKED"
         )
-        async with transaction(self._engine) as connection:
-            case_id = await connection.scalar(text(query), values)
-            if case_id is None:
-                return None
-            await handlers.on_command(connection, case_id, lambda _: Claim(who.actor))
-            item = await views.one(connection, case_id, policy, who)
-        handlers.runtime.written.set()
-        return item
+        case_id = await connection.scalar(text(query), values)
+        if case_id is None:
+            return Response(status_code=204)
+        await handlers.on_command(connection, case_id, lambda _: Claim(who.actor))
+        item = await views.one(connection, case_id, handlers, who)
+        return Json(item.model_dump(), headers={"ETag": etag(item.version)})
 
 
 async def _pause(stopping: asyncio.Event) -> None:
@@ -170,12 +187,10 @@ def routes(handlers: Handlers) -> APIRouter:
             await _pause(request.app.state.stopping)
 
     @router.post("/next", response_model=Item, responses={204: {"description": "nothing waits"}})
-    async def next_case(who: Agent, response: Response) -> Any:
+    async def next_case(
+        who: Agent, idempotency_key: Annotated[str | None, Header(max_length=255)] = None
+    ) -> Response:
         """Claims the most urgent free case this agent may take; 204 when there is none."""
-        item = await inbox.next(who)
-        if item is None:
-            return Response(status_code=204)
-        response.headers["ETag"] = etag(item.version)
-        return item
+        return await inbox.next(who, idempotency_key)
 
     return router

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router import switching
 from services.router.case import FAR, PRIORITIES, Case
+from services.router.handlers import Handlers
 from services.router.policy import Policy
 from shared.errors import Forbidden, NotFound
-from shared.runtime import utc_now
 from shared.security import Caller
 
 
@@ -41,7 +41,8 @@ class Item(BaseModel):
     product: str
     due_at: datetime | None
     due_metric: str | None
-    at_risk: str | None
+    at_risk: bool
+    at_risk_reason: str | None
     reply_window_closes_at: datetime | None
     allowed_switches: list[dict[str, Any]]
     waiting_since: datetime | None
@@ -64,12 +65,11 @@ _PEOPLE: Final = text(
 
 
 async def items(
-    connection: AsyncConnection, rows: Sequence[RowMapping], policy: Policy
+    connection: AsyncConnection, rows: Sequence[RowMapping], policy: Policy, now: datetime
 ) -> list[Item]:
     """Rows of COLUMNS as items, their customers read at once."""
     ids = list({row["customer_id"] for row in rows})
     people = {p.id: p for p in (await connection.execute(_PEOPLE, {"ids": ids}))} if ids else {}
-    now = utc_now()
     return [_item(row, people.get(row["customer_id"]), policy, now) for row in rows]
 
 
@@ -86,22 +86,26 @@ def _item(row: RowMapping, person: Any, policy: Policy, now: datetime) -> Item:
         "priority": PRIORITIES[values["priority"]],
         "due_at": None if values["due_at"] >= FAR else values["due_at"],
         "due_metric": values["due_metric"] or None,
-        "at_risk": values["at_risk"] or None,
+        "at_risk": bool(values["at_risk"]),
+        "at_risk_reason": values["at_risk"] or None,
         "allowed_switches": [row.as_dict() for row in switches],
     }
     return Item(customer=customer, **values)
 
 
-async def one(connection: AsyncConnection, case_id: UUID, policy: Policy, who: Caller) -> Item:
-    """One case as an item. Raises NotFound, also for what this caller may not see."""
+async def one(
+    connection: AsyncConnection, case_id: UUID, handlers: Handlers, who: Caller | None
+) -> Item:
+    """One case as an item. Raises NotFound, also for what `who` may not see; None sees all."""
+    policy = handlers.policies.current
     found = await connection.execute(
         text(f"SELECT {COLUMNS} FROM cases WHERE id = :id"),  # noqa: S608 - our own names
         {"id": case_id},
     )
     row = found.mappings().one_or_none()
-    if row is None or not may_see(who, row["team"], policy):
+    if row is None or (who is not None and not may_see(who, row["team"], policy)):
         raise NotFound(f"there is no case {case_id}: take its id from /v1/inbox")
-    return (await items(connection, [row], policy))[0]
+    return (await items(connection, [row], policy, handlers.runtime.now()))[0]
 
 
 def may_see(who: Caller, team: str, policy: Policy) -> bool:

@@ -14,7 +14,7 @@ from shared.channels.whatsapp.media import attachment
 from shared.channels.whatsapp.people import identity_of
 from shared.channels.wire import list_at, mapping_at, need, text_at
 from shared.errors import Unreadable
-from shared.events import Attachment, Kind
+from shared.events import Attachment, Identity, Kind
 
 Item = Mapping[str, Any]
 
@@ -28,6 +28,7 @@ class Content:
     target: str = ""
     attachments: tuple[Attachment, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    moved: tuple[Identity, Identity] | None = None  # (their identity now, the former one)
     automatic: bool = False
 
 
@@ -152,11 +153,11 @@ def _system(item: Item) -> Content:
     type = need(part, "type", "system.")
     old = identity_of(text_at(item, "from") or text_at(part, "previous_user_id"))
     new = identity_of(text_at(part, "wa_id") or text_at(part, "user_id"))
-    moved = {"old_identity": str(old), "new_identity": str(new)} if old and new else {}
     return Content(
         f"[{text_at(part, 'body') or type}]",
         kind="auto_reply",  # WhatsApp itself wrote it: it waits for no answer
-        attributes={"system": type, **moved},
+        attributes={"system": type},
+        moved=(new, old) if old and new and old != new else None,
         automatic=True,
     )
 

@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
+
 from shared.accounts import Account
 from shared.channels.whatsapp.content import Content, content_of, explanation
 from shared.channels.whatsapp.people import sender_of
 from shared.channels.wire import list_at, mapping_at, need, text_at
 from shared.errors import Unreadable
-from shared.events import DeliveryState, DeliveryStatusReceived, MessageReceived, Thread
+from shared.events import (
+    DeliveryState,
+    DeliveryStatusReceived,
+    Identity,
+    MessageReceived,
+    Sender,
+    Thread,
+)
 from shared.ids import event_id
 from shared.numbers import to_e164
 
@@ -53,7 +62,10 @@ def message(item: Any, around: Setting, *, echo: bool) -> MessageReceived:
         channel="whatsapp",
         kind=content.kind,
         provider_event_id=wamid,
-        sender=sender_of([*(text_at(item, key) for key in side), previous], around.contacts),
+        sender=_moved(
+            sender_of([*(text_at(item, key) for key in side), previous], around.contacts),
+            content.moved,
+        ),
         occurred_at=occurred_at,
         received_at=around.received_at,
         recipient=to_e164(f"+{around.display_number.lstrip('+')}", None) or around.display_number,
@@ -67,6 +79,15 @@ def message(item: Any, around: Setting, *, echo: bool) -> MessageReceived:
         attributes={**_circumstances(item), **content.attributes},
         raw=item,
     )
+
+
+def _moved(sender: Sender, moved: tuple[Identity, Identity] | None) -> Sender:
+    """A user who changed number writes under the new one from now on."""
+    if moved is None:
+        return sender
+    now, former = moved
+    rest = (i for i in sender.identities if i not in moved)
+    return msgspec.structs.replace(sender, identities=(now, *rest), former=former)
 
 
 def status(item: Any, around: Setting) -> DeliveryStatusReceived:

@@ -166,6 +166,7 @@ CREATE INDEX cases_inbox ON cases (due_at, priority, opened_at, id)
     WHERE state IN ('open', 'waiting_internal');
 CREATE INDEX cases_inbox_team ON cases (team, due_at, priority, opened_at, id)
     WHERE state IN ('open', 'waiting_internal');
+CREATE INDEX cases_agent ON cases (agent, due_at) WHERE agent <> '';
 CREATE INDEX cases_customer ON cases (customer_id, touched_at DESC);
 CREATE INDEX cases_state ON cases (state, due_at, priority, opened_at, id);
 CREATE TABLE case_events (
