@@ -18,7 +18,6 @@ RegieError
 │   ├── DatabaseUnavailable
 │   └── BlobsUnavailable
 ├── Fenced                   a newer owner holds the partition; drop the work and claim again
-├── PositionLost             the position lies outside the log; only a person may move it
 ├── Stuck                    work waits, dependencies answer, nothing moves: the process must end
 └── SendError                a provider did not take a message; says whether to try again
 """
@@ -124,10 +123,6 @@ class BlobsUnavailable(Unavailable):
 
 class Fenced(RegieError):
     """Another consumer took this partition over (its epoch is higher)."""
-
-
-class PositionLost(RegieError):
-    """A position lies below the log's start or above its end: `regie positions set` decides."""
 
 
 class Stuck(RegieError):

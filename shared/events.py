@@ -15,23 +15,38 @@ from uuid import UUID
 
 import msgspec
 
-Channel = Literal[
-    "email", "whatsapp", "phone", "sms", "messenger", "instagram", "x", "teams",
-    "portal", "webchat", "counter", "internal",
+from shared.values import (
+    Attachment,
+    Authentication,
+    Blob,
+    Call,
+    CaseState,
+    Channel,
+    DeadlineState,
+    DeliveryState,
+    Identity,
+    Kind,
+    Metric,
+    Priority,
+    Scheme,
+    Sender,
+    Target,
+    Thread,
+    Value,
+)  # fmt: skip
+
+__all__ = [
+    "RANK", "UNVERSIONED", "Attachment", "Authentication", "Blob", "Body", "Call", "CaseAssigned",
+    "CaseChanged", "CaseClaimed", "CaseClosed", "CaseEvent", "CaseOpened", "CasePriorityChanged",
+    "CaseReleased", "CaseReopened", "CaseState", "Channel", "DeadlineAtRisk", "DeadlineBreached",
+    "DeadlineMet", "DeadlinePaused", "DeadlineResumed", "DeadlineStarted", "DeadlineState",
+    "DeadlineSuperseded", "DeadlineWarned", "DeliveryReported", "DeliveryState",
+    "DeliveryStatusChanged", "DeliveryStatusReceived", "Event", "HandoffAccepted",
+    "HandoffDeclined", "HandoffExpired", "HandoffOffered", "HeartbeatSent", "Identity", "Kind",
+    "MessageAdded", "MessageReceived", "MessageSettled", "Metric", "NoteAdded", "Priority",
+    "ReplyDoubtful", "ReplyFailed", "ReplyRecorded", "ReplyRequested", "ReplySent", "Scheme",
+    "Sender", "Target", "Thread", "Value", "type_name",
 ]  # fmt: skip
-Kind = Literal[
-    "message", "reaction", "edit", "revoke", "call_missed", "voicemail", "call_ended",
-    "callback_requested", "form_abandoned", "visit", "bounce", "auto_reply", "unsupported",
-]  # fmt: skip
-Scheme = Literal[
-    "email", "e164", "bsuid", "psid", "igsid", "x", "teams", "customer_no", "employee_no", "chat",
-]  # fmt: skip
-Authentication = Literal["proven", "asserted"]
-Priority = Literal["low", "normal", "high", "urgent"]
-CaseState = Literal["open", "waiting_customer", "waiting_internal", "closed"]
-Metric = Literal["first_response", "next_response", "resolution", "update"]
-DeadlineState = Literal["running", "paused", "met", "breached", "superseded"]
-DeliveryState = Literal["accepted", "sent", "delivered", "read", "failed", "unknown"]
 
 # A later state never gives way to an earlier one; `failed` is final from any state but `read`.
 RANK: Final[dict[str, int]] = {
@@ -46,95 +61,10 @@ def type_name(class_name: str) -> str:
     return f"{first.lower()}.{'_'.join(word.lower() for word in rest)}"
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A part of an event, without a type of its own."""
-
-
 class Event(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=type_name
 ):
     """The body of something that happened."""
-
-
-# --- parts -----------------------------------------------------------------------------------
-
-
-class Identity(Value, frozen=True):
-    """One address of a person: `value` is normalised by its channel (e164 with `+`, mail lower)."""
-
-    scheme: Scheme
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.scheme}:{self.value}"
-
-
-class Sender(Value, frozen=True):
-    """Who sent a message. The first identity is where a reply goes.
-
-    authentication  `proven` by the platform, or `asserted` by whoever typed it (DESIGN 1)
-    customer_ref    the integrator's own customer number
-    former          what the platform itself says they were known by until now
-    """
-
-    identities: tuple[Identity, ...]
-    authentication: Authentication
-    name: str = ""
-    customer_ref: str = ""
-    former: Identity | None = None
-
-
-class Blob(Value, frozen=True):
-    """Bytes in the blob store. `size` in bytes, `sha256` in hex."""
-
-    ref: str
-    size: int
-    sha256: str
-
-
-class Attachment(Value, frozen=True):
-    """A file. Either already ours (`blob`), or still with the provider (`url` or `media_id`)."""
-
-    name: str
-    content_type: str
-    size: int | None = None
-    blob: Blob | None = None
-    url: str = ""
-    media_id: str = ""
-    content_id: str = ""
-    inline: bool = False
-    sha256: str = ""
-
-
-class Thread(Value, frozen=True):
-    """How a message hangs together with others on its own channel.
-
-    message_id  its own id there (a mail's Message-ID with its angle brackets, a wamid)
-    references  ids it answers, nearest first
-    token       our own signed reply token, verified by the channel
-    target      for edit, revoke and reaction: the id of the message it is about
-    """
-
-    message_id: str = ""
-    references: tuple[str, ...] = ()
-    token: str = ""
-    target: str = ""
-
-
-class Call(Value, frozen=True):
-    """The outcome of one telephone call; `duration` in seconds."""
-
-    outcome: Literal["answered", "missed", "voicemail"]
-    duration: int = 0
-    direction: Literal["in", "out"] = "in"
-
-
-class Target(Value, frozen=True):
-    """Where a notification goes: one of the policy's `notify` entries."""
-
-    kind: str
-    address: str
-    name: str = ""
 
 
 # --- messages.received -----------------------------------------------------------------------

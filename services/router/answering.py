@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.router import clocks, switching
-from services.router.case import Case, Route
+from services.router.case import SPOKEN, Case, Route
 from services.router.commands import Reply, ReportDelivery
 from services.router.turn import Turn
 from shared import events as ev
@@ -21,6 +21,13 @@ def reply(turn: Turn, command: Reply) -> None:
         _record_outcome(turn, command)
         return
     channel = command.channel or case.channel
+    if channel in SPOKEN:
+        raise Invalid(
+            f"nothing can be sent by {channel}: record the `outcome` of the call, or name another "
+            "`channel`",
+            name="not-a-written-channel",
+            channels=sorted(set(case.routes) - SPOKEN),
+        )
     route = _route(case, channel)
     _check_window(turn, command, channel, route)
     turn.record(

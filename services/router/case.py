@@ -25,6 +25,7 @@ from shared.events import (
 
 FAR: Final = datetime.fromisoformat("9999-01-01T00:00:00+00:00")  # "never", for what sorts by due
 PRIORITIES: Final[tuple[Priority, ...]] = ("urgent", "high", "normal", "low")
+SPOKEN: Final = frozenset(("phone", "counter"))  # an agent speaks there; nothing can be sent
 ANSWERS: Final[tuple[Metric, ...]] = ("first_response", "next_response")
 _MOST_UNANSWERED: Final = 100
 _KEPT_ANSWERS: Final = 3

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from services.router import clocks, switching
 from services.router.answering import permitted_from
-from services.router.case import Offer
+from services.router.case import SPOKEN, Offer
 from services.router.commands import AcceptHandoff, DeclineHandoff, OfferHandoff
 from services.router.turn import Turn
 from shared import events as ev
 from shared.errors import Conflict, Invalid, NotFound
-
-# There the agent reads the code out: nothing can be sent.
-_SPOKEN: Final = frozenset(("phone", "counter"))
 
 
 def offer_handoff(turn: Turn, command: OfferHandoff) -> None:
@@ -76,7 +71,7 @@ def _offer_switch(turn: Turn, command: OfferHandoff) -> None:
         f"permitted by the matrix for reason `{command.reason}`, consent: {row.consent}",
         inputs={"product": case.product, "reason": command.reason},
     )  # fmt: skip
-    if command.code and case.channel in case.routes and case.channel not in _SPOKEN:
+    if command.code and case.channel in case.routes and case.channel not in SPOKEN:
         _invite(turn, command)
 
 

@@ -11,7 +11,7 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,20 +20,14 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.ingest.intake import Intake
 from services.router.service import service
-from shared.accounts import Accounts, load_accounts
 from shared.blobs import FolderBlobs
-from shared.broker import Broker, Range, TopicPartition
-from shared.broker.kafka import KafkaBroker
-from shared.broker.postgres import PostgresBroker
-from shared.channels import WebhookRequest
-from shared.channels.whatsapp import MetaInbound
+from shared.broker import Broker
 from shared.consuming import consume
 from shared.database import connect
 from shared.positions import claim
 from shared.progress import Progress
-from shared.runtime import Runtime, Subscription, utc_now
+from shared.runtime import Runtime, Subscription
 from shared.sessions import Session, close_session, open_session
 from shared.settings import Settings
 from shared.topics import MESSAGES_RECEIVED
@@ -41,32 +35,15 @@ from tests import servers
 from tests.benchmarks import bare_loop, traffic
 from tests.benchmarks.bare_loop import Rows
 from tests.benchmarks.report import Figure
+from tests.benchmarks.topic import DEPLOY, Source, accounts_of_deploy, broker_of, fill
 
 WORK: Final = "topic → committed cases"
-DEPLOY: Final = Path(__file__).parent.parent.parent / "deploy"
-SECRETS: Final = (
-    "MAILGUN_SIGNING_KEY", "META_APP_SECRET", "META_VERIFY_TOKEN", "META_ACCESS_TOKEN",
-    "TWILIO_AUTH_TOKEN", "PORTAL_SECRET",
-)  # fmt: skip
 MIXES: Final = {"60 % new customers": 0.4, "all new": 0.0}
 BATCH: Final = 500
 MESSAGES: Final = 8_000
 ROUNDS: Final = 3
 FIGURE_SECONDS: Final = 60.0
 RUN_SECONDS: Final = 40.0
-
-
-@dataclass(frozen=True)
-class Source:
-    """A filled topic: where it begins and ends, and how many messages that is.
-
-    template  the database to start from, by name: with the log in it where PostgreSQL holds it
-    """
-
-    settings: Settings
-    template: str
-    ranges: Mapping[TopicPartition, Range]
-    count: int
 
 
 class Moment(NamedTuple):
@@ -110,7 +87,7 @@ async def measure(
             database_url=filled,
         )
         writers = traffic.Writers(MIXES[mix], seed=7)
-        ranges = await _fill(settings, writers)
+        ranges = await fill(settings, writers, MESSAGES)
         name = template if kafka else str(make_url(filled).database)
         source = Source(settings, name, ranges, MESSAGES)
         return await _turns(engine, mix, server, source)
@@ -160,38 +137,7 @@ def _processor(runs: Sequence[Run], source: Source) -> str:
     return f"{statistics.median(run.processor for run in runs) / source.count * 1e6:.0f}"
 
 
-# --- filling the topic -----------------------------------------------------------------------
-
-
-async def _fill(settings: Settings, writers: traffic.Writers) -> dict[TopicPartition, Range]:
-    """Puts the messages on the topic by the real adapter and intake. Gives their places."""
-    broker = _broker(settings)
-    accounts = _accounts()
-    await broker.start()
-    try:
-        before = await broker.ranges([MESSAGES_RECEIVED])
-        intake = Intake(broker, FolderBlobs(settings.blob_folder), utc_now)
-        account = accounts.get("desk-whatsapp")
-        assert account is not None
-        for body in writers.bodies(MESSAGES, each=100):
-            request = WebhookRequest("POST", "", (), "", {}, body, utc_now())
-            await intake.accept(MetaInbound().parse(request, account, accounts), account.name)
-        after = await broker.ranges([MESSAGES_RECEIVED])
-    finally:
-        await broker.stop()
-    return {tp: Range(before[tp].end, after[tp].end) for tp in after}
-
-
-def _accounts() -> Accounts:
-    """Those of the files that ship, so that the policy finds the accounts it names."""
-    file = DEPLOY / "channels.yaml"
-    return load_accounts(file.read_text(encoding="utf-8"), str(file), dict.fromkeys(SECRETS, "x"))
-
-
-def _broker(settings: Settings) -> Broker:
-    if settings.kafka_bootstrap:
-        return KafkaBroker(settings)
-    return PostgresBroker(settings.database_url)
+# --- the two sides ---------------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -206,13 +152,14 @@ async def _copy_of(source: Source, server: str) -> AsyncIterator[str]:
         yield url
 
 
-# --- the two sides ---------------------------------------------------------------------------
-
-
 async def _run_router(source: Source, url: str) -> Run:
     settings = source.settings.model_copy(update={"database_url": url})
     runtime = Runtime(
-        settings, connect(url), _broker(settings), FolderBlobs(settings.blob_folder), _accounts()
+        settings,
+        connect(url),
+        broker_of(settings),
+        FolderBlobs(settings.blob_folder),
+        accounts_of_deploy(),
     )
     await runtime.broker.start()
     try:
@@ -280,7 +227,7 @@ class _Watch:
 async def _run_bare(source: Source, url: str, rows: Rows) -> Run:
     settings = source.settings.model_copy(update={"database_url": url})
     session = await open_session(url, "bench")
-    broker = _broker(settings)
+    broker = broker_of(settings)
     await broker.start()
     try:
         await bare_loop.begin_at(session, source.ranges)
