@@ -253,3 +253,89 @@ async def test_wrong_bodies_say_which_field(room: Room, agent: MakeClient) -> No
     assert "txet" in wrong.text
     missing = await jo.get("/v1/cases/00000000-0000-0000-0000-000000000000")
     assert missing.status_code == 404
+
+
+async def test_a_claimed_reply_answers_what_was_there_as_it_arrived(
+    room: Room, agent: MakeClient
+) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    case = await first(jo)
+    await jo.post(f"/v1/cases/{case['id']}/claim")
+    async with transaction(room.engine) as connection:
+        seen = message("No wait, cancel it!", at=after(minutes=1))
+        await room.handlers.on_messages(connection, room.received([seen]))
+        sending = asyncio.create_task(
+            jo.post(f"/v1/cases/{case['id']}/replies", json={"text": "On its way"})
+        )
+        await waiting_for_lock(room)
+    assert (await sending).status_code == 202
+    (row,) = await room.rows(
+        "SELECT data ->> 'answers' FROM case_events WHERE type = 'reply.requested'"
+    )
+    assert row[0] == "5", "the version before the message it could not see"
+
+
+async def waiting_for_lock(room: Room) -> None:
+    """Until somebody waits for a row that we hold."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while not (await room.rows(query))[0][0]:
+            pass
+
+
+async def test_confidential_cases_show_to_their_own_team_only(
+    room: Room, agent: MakeClient
+) -> None:
+    await room.hear(message())
+    await room.rows(
+        "UPDATE cases SET team = 'privacy', doc = jsonb_set(doc, '{team}', '\"privacy\"') RETURNING id"
+    )
+    own, other = await agent("pat", teams=("privacy",)), await agent("jo")
+    case = await first(own)
+    for path in ("", "/timeline", "/decisions"):
+        assert (await own.get(f"/v1/cases/{case['id']}{path}")).status_code == 200
+        assert (await other.get(f"/v1/cases/{case['id']}{path}")).status_code == 404
+    assert (await other.get("/v1/inbox")).json()["items"] == []
+    assert (await other.post("/v1/inbox/next")).status_code == 204
+    assert (await other.post(f"/v1/cases/{case['id']}/claim")).status_code == 404
+    await own.post(f"/v1/cases/{case['id']}/claim")
+    offered = await own.post(f"/v1/cases/{case['id']}/handoffs", json={"to_team": "frontdesk"})
+    assert offered.status_code == 201, offered.text
+    desk = await agent("sam", teams=("frontdesk",))
+    declined = await desk.post(f"/v1/handoffs/{offered.json()['id']}/decline")
+    assert declined.status_code == 200
+    assert "subject" not in declined.json()
+
+
+async def test_what_cannot_be_stored_is_refused_with_its_field(
+    room: Room, agent: MakeClient
+) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    case = await first(jo)
+    await jo.post(f"/v1/cases/{case['id']}/claim")
+    for body in (
+        {"text": "a\x00b"},
+        {"outcome": "reached", "occurred_at": "2026-11-17T09:00:00"},
+        {"outcome": "reached", "occurred_at": "0001-01-01T00:00:00+14:00"},
+        {"template": "t" * 5000},
+    ):
+        answer = await jo.post(f"/v1/cases/{case['id']}/replies", json=body)
+        assert answer.status_code == 422, body
+
+
+async def test_next_with_the_same_key_claims_once(room: Room, agent: MakeClient) -> None:
+    await room.hear(*(message(sender=sender(f"+316100000{n:02d}")) for n in range(3)))
+    jo = await agent("jo")
+    same = {"Idempotency-Key": "k"}
+    one, two = [await jo.post("/v1/inbox/next", headers=same) for _ in range(2)]
+    assert one.json()["id"] == two.json()["id"]
+
+
+async def test_states_are_named_alone_or_together(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    both = await jo.get("/v1/inbox", params={"state": "open,waiting_customer"})
+    assert len(both.json()["items"]) == 1
+    assert (await jo.get("/v1/inbox", params={"state": "opne"})).status_code == 422

@@ -368,3 +368,83 @@ async def test_a_signed_reply_token_leads_to_its_case(room: Room) -> None:
     (case,) = await room.rows("SELECT id FROM cases")
     await room.hear(mail("Here", at=after(minutes=3), thread=Thread(token=str(case.id))))
     assert len(await cases(room)) == 1
+
+
+async def test_a_customers_group_follows_them_to_every_channel(room: Room) -> None:
+    member = Sender(
+        identities=(*sender().identities, Identity(scheme="customer_no", value="1001")),
+        authentication="proven",
+    )
+    await room.hear(message("Hello", sender=member, channel="portal", account="service-portal"))
+    await room.hear(message("Quick", at=after(minutes=1)))
+    rules = await room.rows("SELECT rule FROM deadlines WHERE metric = 'first_response'")
+    assert "gold chat" in {row.rule for row in rules}
+
+
+async def test_updates_of_one_message_follow_each_other(room: Room) -> None:
+    call = {**CALL, "sender": sender(authentication="asserted")}
+    await room.hear(message("Missed", reference="CA9", call=Call(outcome="missed"), **call))
+    left = message(
+        "Voicemail",
+        reference="CA9",
+        call=Call(outcome="voicemail"),
+        **{**call, "kind": "voicemail"},
+    )
+    heard = message("Call me", thread=Thread(target="CA9"), **{**call, "kind": "edit"})
+    await room.hear(left, heard)
+    (row,) = await room.rows("SELECT kind, text FROM messages WHERE kind <> 'edit'")
+    assert row == ("voicemail", "Voicemail\nCall me")
+
+
+async def test_what_the_provider_said_first_is_not_taken_back(room: Room) -> None:
+    await room.hear(message())
+    (case,) = await room.rows("SELECT id FROM cases")
+    reply = cmd.Reply(uuid4(), "jo", "On its way", answers=9)
+    await room.tell(case.id, reply)
+    early = replace(status("wamid.out", "delivered"), correlation=str(reply.message_id))
+    await room.report(early)
+    for word in ("sent", "unknown"):
+        told = replace(report(case.id, reply.message_id, "wamid.out"), status=word)
+        await room.report(replace(told, delivery_id=uuid4()))
+    (row,) = await room.rows("SELECT state FROM messages WHERE direction = 'out'")
+    assert row.state == "delivered"
+
+
+async def test_another_accounts_status_has_no_say(room: Room) -> None:
+    await room.hear(message())
+    (case,) = await room.rows("SELECT id FROM cases")
+    reply = cmd.Reply(uuid4(), "jo", "On its way", answers=9)
+    await room.tell(case.id, reply)
+    foreign = replace(
+        status("wamid.x", "failed"), account="support-mail", correlation=str(reply.message_id)
+    )
+    await room.report(foreign)
+    (row,) = await room.rows("SELECT state FROM messages WHERE direction = 'out'")
+    assert row.state == "pending"
+
+
+async def test_any_account_the_customer_used_leads_to_the_open_case(room: Room) -> None:
+    person = Sender(
+        identities=(*sender().identities, Identity(scheme="email", value="ada@example.org")),
+        authentication="proven",
+    )
+    await room.hear(message("my parcel", sender=person))
+    await room.hear(mail("that parcel again", at=after(minutes=5)))
+    await room.hear(message("and it is damaged", at=after(minutes=9)))
+    assert len(await cases(room)) == 1
+
+
+async def test_a_portal_cannot_move_anybodys_number(room: Room) -> None:
+    await room.hear(message())
+    claim = {"old_identity": "e164:+31612345678", "new_identity": "email:eve@example.net"}
+    eve = sender("eve@example.net", "email")
+    await room.hear(message("Mine now", kind="auto_reply", automatic=True, attributes=claim,
+                            sender=eve, channel="portal", account="service-portal"))  # fmt: skip
+    rows = await room.rows("SELECT value FROM identities ORDER BY value")
+    assert [row[0] for row in rows] == ["+31612345678", "eve@example.net"]
+
+
+async def test_mail_from_ourselves_is_nobodys_and_waits_for_no_answer(room: Room) -> None:
+    await room.hear(mail(address="support@example.org"))
+    assert await room.rows("SELECT * FROM identities") == []
+    assert await room.rows("SELECT * FROM deadlines") == []

@@ -81,6 +81,27 @@ async def test_two_at_once_redeem_it_once(room: Room) -> None:
     assert (await room.rows("SELECT count(*) FROM cases"))[0][0] == 1
 
 
+async def test_a_batch_counts_a_code_as_two_batches_would(room: Room) -> None:
+    await room.hear(with_code(), mail("One more thing", at=after(minutes=21)))
+    assert (await room.rows("SELECT count(*) FROM cases"))[0][0] == 1
+    owners = await room.rows("SELECT DISTINCT customer_id FROM messages")
+    assert len(owners) == 1, "the messages are the customer's, not a stranger's"
+
+
+async def test_words_are_no_guesses(room: Room) -> None:
+    words = "Regarding my reference: returning, refunding, recording and reworking."
+    assert await joined(room, with_code(text=f"{words} {CODE}")) == ("code", "")
+
+
+async def test_a_spent_code_does_not_wake_an_old_case(room: Room) -> None:
+    await joined(room, with_code())
+    (case,) = await room.rows("SELECT id FROM cases")
+    await room.tell(case.id, cmd.Close("jo"))
+    room.clock.at = after(days=200)
+    late = mail(f"Re: {CODE}", at=after(days=200))
+    assert (await joined(room, late))[0] == "new"
+
+
 async def test_an_auto_reply_never_redeems(room: Room) -> None:
     why, _ = await joined(room, with_code(kind="auto_reply", automatic=True))
     assert why != "code"
