@@ -13,12 +13,14 @@ from shared import events as ev
 from shared.events import Metric
 
 
-def await_answer(turn: Turn, level: ServiceLevel) -> None:
-    """The clock for the oldest unanswered message, as `level` promises it."""
+def await_answer(turn: Turn, level: ServiceLevel) -> str:
+    """The clock for the oldest unanswered message, as `level` promises it; what was done, in
+    words."""
     waiting = turn.case.unanswered
-    if waiting:
-        oldest = min(waiting, key=lambda message: message.at)
-        _hold(turn, _plan(turn, level, oldest), oldest.received_at or turn.now)
+    if not waiting:
+        return ""
+    oldest = min(waiting, key=lambda message: message.at)
+    return _hold(turn, _plan(turn, level, oldest), oldest.received_at or turn.now)
 
 
 def await_rest(turn: Turn) -> None:
@@ -35,7 +37,8 @@ def await_rest(turn: Turn) -> None:
     ]
     if plans:
         plan, message = min(plans, key=lambda pair: pair[0].due_at)
-        _hold(turn, plan, message.received_at or turn.now)
+        words = _hold(turn, plan, message.received_at or turn.now)
+        turn.explain("deadline", plan.rule, words)
     await_work(turn)
 
 
@@ -54,7 +57,7 @@ def keep_promise(turn: Turn, promised: datetime | None) -> None:
         calendar=clock.calendar,
         words=f"keeps the promise of {promised:%Y-%m-%d %H:%M} UTC",
     )
-    _start(turn, plan, clock.started_at)
+    turn.explain("deadline", plan.rule, _start(turn, plan, clock.started_at))
 
 
 def replan(turn: Turn) -> None:
@@ -63,8 +66,8 @@ def replan(turn: Turn) -> None:
     if case.unanswered and case.state != "closed":
         oldest = min(case.unanswered, key=lambda message: message.at)
         level = _level_by_facts(turn, oldest)
-        if level is not None:
-            await_answer(turn, level)
+        if level is not None and (words := await_answer(turn, level)):
+            turn.explain("deadline", level.rule, words)
 
 
 def await_work(turn: Turn) -> None:
@@ -72,8 +75,8 @@ def await_work(turn: Turn) -> None:
     case = turn.case
     if case.state == "open":
         level = _level_by_facts(turn, case.unanswered[0] if case.unanswered else None)
-        if level is not None:
-            await_resolution(turn, level, turn.now, turn.now)
+        if level is not None and (words := await_resolution(turn, level, turn.now, turn.now)):
+            turn.explain("deadline", level.rule, words)
 
 
 def level_of(turn: Turn, message: Unanswered) -> ServiceLevel | None:
@@ -99,31 +102,27 @@ def _plan(turn: Turn, level: ServiceLevel, message: Unanswered) -> DeadlinePlan 
     return deadlines.plan(turn.policy, level, metric, message.at)
 
 
-def _hold(turn: Turn, plan: DeadlinePlan | None, received_at: datetime) -> None:
+def _hold(turn: Turn, plan: DeadlinePlan | None, received_at: datetime) -> str:
     """Started, tightened, or left as promised. What is breached stays so until it is answered."""
     carried = turn.case.clock(*ANSWERS)
     if plan is None or (carried is not None and carried.state == "breached"):
-        return
+        return ""
     if carried is not None and deadlines.tighten(carried.due_at, plan.due_at) == carried.due_at:
-        turn.explain(
-            "deadline", carried.rule, f"keeps {_words(carried)}: {plan.words} is no earlier"
-        )
-        return
+        return f"keeps {_words(carried)}: {plan.words} is no earlier"
     if carried is not None:
         turn.record(ev.DeadlineSuperseded(number=carried.number, reason="tightened"))
-    _start(turn, plan, received_at)
+    return _start(turn, plan, received_at)
 
 
 def await_resolution(
     turn: Turn, level: ServiceLevel, since: datetime, received_at: datetime
-) -> None:
-    """The clock until the case is closed: one a case, resumed where it was paused."""
+) -> str:
+    """The clock until the case is closed: one a case, resumed where it was paused; in words."""
     running = turn.case.clock("resolution")
     if running is None:
         plan = deadlines.plan(turn.policy, level, "resolution", since)
-        if plan is not None:
-            _start(turn, plan, received_at)
-    elif running.state == "paused" and running.paused_at is not None:
+        return "" if plan is None else _start(turn, plan, received_at)
+    if running.state == "paused" and running.paused_at is not None:
         resumed = deadlines.resume(
             turn.policy, running.calendar, running.due_at, running.paused_at,
             max(since, running.paused_at), running.warn_at[running.step :],
@@ -133,6 +132,8 @@ def await_resolution(
                 number=running.number, due_at=resumed.due_at, warn_at=resumed.warn_at
             )
         )
+        return f"resolution goes on, due {resumed.due_at:%Y-%m-%d %H:%M} UTC"
+    return ""
 
 
 def answered(turn: Turn, before: Case) -> None:
@@ -147,7 +148,7 @@ def answered(turn: Turn, before: Case) -> None:
         turn.record(ev.DeadlinePaused(number=resolution.number))
 
 
-def _start(turn: Turn, plan: DeadlinePlan, received_at: datetime) -> None:
+def _start(turn: Turn, plan: DeadlinePlan, received_at: datetime) -> str:
     late = plan.due_at <= received_at
     turn.record(
         ev.DeadlineStarted(
@@ -163,7 +164,7 @@ def _start(turn: Turn, plan: DeadlinePlan, received_at: datetime) -> None:
             late=late,
         )
     )
-    turn.explain("deadline", plan.rule, f"{plan.metric}: {plan.words}")
+    return f"{plan.metric}: {plan.words}"
 
 
 def _words(deadline: Deadline) -> str:

@@ -34,10 +34,7 @@ async def save(desk: Desk, changed: Mapping[UUID, Case], stored: Mapping[UUID, C
     await copy(connection, "case_events", models.CASE_EVENTS, [_event_row(c) for c in desk.changes])
     await copy(connection, "messages", MessageRow._fields, desk.messages + list(_outgoing(desk)))
     await _update_messages(desk)
-    await upsert(
-        connection, "deadlines", models.DEADLINES, ("case_id", "number"),
-        [row for id, case in changed.items() for row in _deadline_rows(case, stored.get(id))],
-    )  # fmt: skip
+    await _save_deadlines(desk, changed, stored)
     await _save_timers(desk, changed, stored)
     await copy(
         connection, "decisions", models.DECISIONS, [_decision_row(desk, *d) for d in desk.decisions]
@@ -68,12 +65,22 @@ def _event_row(change: ev.CaseChanged) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _deadline_rows(case: Case, stored: Case | None) -> Iterable[tuple[Any, ...]]:
-    before = {d.number: d for d in stored.deadlines} if stored else {}
-    moved = stored is not None and (stored.team, stored.channel) != (case.team, case.channel)
-    for deadline in case.deadlines:
-        if (moved and deadline.state != "breached") or before.get(deadline.number) != deadline:
-            yield _deadline_row(case, deadline)
+async def _save_deadlines(
+    desk: Desk, changed: Mapping[UUID, Case], stored: Mapping[UUID, Case]
+) -> None:
+    new: list[tuple[Any, ...]] = []
+    old: list[tuple[Any, ...]] = []
+    for id, case in changed.items():
+        was = stored.get(id)
+        before = {d.number: d for d in was.deadlines} if was else {}
+        moved = was is not None and (was.team, was.channel) != (case.team, case.channel)
+        for deadline in case.deadlines:
+            if deadline.number not in before:
+                new.append(_deadline_row(case, deadline))
+            elif before[deadline.number] != deadline or (moved and deadline.state != "breached"):
+                old.append(_deadline_row(case, deadline))
+    await copy(desk.connection, "deadlines", tuple(models.DEADLINES), new)
+    await upsert(desk.connection, "deadlines", models.DEADLINES, ("case_id", "number"), old)
 
 
 def _deadline_row(case: Case, d: Deadline) -> tuple[Any, ...]:

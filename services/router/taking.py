@@ -118,15 +118,15 @@ def _add(turn: Turn, command: TakeMessage, level: ServiceLevel | None) -> None:
     if level is None:
         turn.explain("service_level", "", "no service level matches: no deadline is promised")
         return
-    turn.explain(
-        "service_level", level.rule, f"service level `{level.rule}` matched first",
-        trail=_trail(level.trail),
-    )  # fmt: skip
     arrived_at = command.arrived_at or message.received_at
+    words = [f"service level `{level.rule}` matched first"]
     if waits:
-        clocks.await_answer(turn, level)
+        words.append(clocks.await_answer(turn, level))
     if _stirs(message):
-        clocks.await_resolution(turn, level, message.occurred_at, arrived_at)
+        words.append(clocks.await_resolution(turn, level, message.occurred_at, arrived_at))
+    turn.explain(
+        "service_level", level.rule, "; ".join(filter(None, words)), trail=_trail(level.trail)
+    )
 
 
 def _added(

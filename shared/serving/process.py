@@ -15,6 +15,7 @@ from shared.ops import Ops, Reader
 from shared.outbox import Relay
 from shared.progress import Progress, watch
 from shared.runtime import Runtime, Service, Subscription
+from shared.serving.memory import calm_collector
 from shared.serving.server import Server
 from shared.serving.tasks import end_within, finish, measure_loop, until_there, watched
 from shared.web.app import make_app
@@ -104,6 +105,7 @@ class _Process:
             self._start("outbox", lambda: relay.run(self.drain), self.draining)
         for name, run in [*self._named_tasks(), *tasks]:
             self._start(name, run, self.running)
+        calm_collector()
         log.info("ready", services=[service.name for service in self.services])
 
     def _consume(self, subscription: Subscription) -> None:

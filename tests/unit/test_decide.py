@@ -317,8 +317,7 @@ def test_every_decision_explains_itself() -> None:
         "tracking",
     ]
     assert why["service_level"].rule == "chat"
-    words = [d.words for d in story.decided.decisions if d.kind == "deadline"]
-    assert any("1h in `office` from Tue 10:00 = Tue 11:00" in line for line in words)
+    assert "1h in `office` from Tue 10:00 = Tue 11:00" in why["service_level"].words
     assert {decision.policy_version for decision in story.decided.decisions} == {1}
 
 
