@@ -82,7 +82,9 @@ def configure_logs(style: str = "", stream: TextIO = sys.stderr) -> None:
         _without_private,
         _without_values,
     ]
-    render = structlog.dev.ConsoleRenderer() if words else _json_line
+    render: Processor = structlog.dev.ConsoleRenderer() if words else _json_line
+    if words:
+        shared.append(_chain_in_lines)
     structlog.configure(
         processors=[*shared, render],
         logger_factory=structlog.WriteLoggerFactory(stream),
@@ -144,6 +146,15 @@ def _without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> E
             chain.append({"error": describe(error), "frames": frames(error)})
             error = error.__cause__ or error.__context__
         event["exception"] = chain
+    return event
+
+
+def _chain_in_lines(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """For people: the console wants its exceptions as text."""
+    chain = event.pop("exception", None)
+    if chain:
+        lines = [f"{link['error']} at {' <- '.join(reversed(link['frames']))}" for link in chain]
+        event["exception"] = "\n".join(lines)
     return event
 
 

@@ -92,8 +92,8 @@ class Answered(Value, frozen=True):
     """
 
     message_id: UUID
-    answers: int
     waiting: tuple[Unanswered, ...]
+    answers: int = 0
     promised: datetime | None = None
 
 

@@ -158,7 +158,7 @@ def _start(turn: Turn, plan: DeadlinePlan, received_at: datetime) -> str:
             due_at=plan.due_at,
             warn_at=() if late else plan.warn_at,
             rule=plan.rule,
-            policy_version=turn.policy.version,
+            policy_version=turn.policy_version,
             calendar=plan.calendar,
             words=plan.words,
             late=late,

@@ -48,6 +48,7 @@ class Codes:
     """The codes of one batch."""
 
     _stored: dict[bytes, Code] = field(default_factory=dict)
+    _shown: dict[UUID, list[str]] = field(default_factory=dict)
     _wrong: Counter[str] = field(default_factory=Counter)
     _spent: dict[bytes, str] = field(default_factory=dict)
     _guessed: list[str] = field(default_factory=list)
@@ -62,7 +63,7 @@ class Codes:
         return {code.customer_id for code in self._stored.values()}
 
     async def read(self, desk: Desk, batch: Sequence[MessageReceived]) -> None:
-        shown = {message.id: _shown(message) for message in batch}
+        shown = self._shown = {message.id: _shown(message) for message in batch}
         hashes = {codes.hashed(code) for found in shown.values() for code in found}
         self._stored = await queries.codes_by_hash(desk.connection, hashes)
         senders = {_sender(message) for message in batch if shown[message.id]}
@@ -70,7 +71,7 @@ class Codes:
 
     def redeem(self, desk: Desk, message: MessageReceived, customer: UUID) -> Redemption | None:
         """None where no code of this message counts; then the usual rules join it."""
-        shown = _shown(message)
+        shown = self._shown.get(message.id)
         if not shown or self._wrong[_sender(message)] >= _WRONG:
             return None
         for written in shown:

@@ -83,7 +83,7 @@ def _open(turn: Turn, command: TakeMessage, routing: Routing) -> None:
             product=message.product or routing.product,
             priority=message.priority or routing.priority,
             rule=routing.rule,
-            policy_version=turn.policy.version,
+            policy_version=turn.policy_version,
             tags=routing.tags,
             group=command.customer.group,
             internal=command.customer.internal,

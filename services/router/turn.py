@@ -21,7 +21,7 @@ class Turn:
         self._case = case
         self._id = case_id
         self.policy = policy
-        self._policy_version = policy.version
+        self.policy_version = policy.version
         self.now = now
         self.actor = actor
         self.changes: list[CaseChanged] = []
@@ -65,4 +65,4 @@ class Turn:
 
     def explain(self, kind: str, rule: str, words: str, **more: Any) -> None:
         """Says why, beside the events (`/v1/cases/{id}/decisions`)."""
-        self.decisions.append(Decision(kind, rule, self._policy_version, words, **more))
+        self.decisions.append(Decision(kind, rule, self.policy_version, words, **more))

@@ -289,7 +289,8 @@ async def test_confidential_cases_show_to_their_own_team_only(
 ) -> None:
     await room.hear(message())
     await room.rows(
-        "UPDATE cases SET team = 'privacy', doc = jsonb_set(doc, '{team}', '\"privacy\"') RETURNING id"
+        "UPDATE cases SET team = 'privacy', "
+        "doc = jsonb_set(doc, '{team}', '\"privacy\"') RETURNING id"
     )
     own, other = await agent("pat", teams=("privacy",)), await agent("jo")
     case = await first(own)
