@@ -448,3 +448,16 @@ async def test_mail_from_ourselves_is_nobodys_and_waits_for_no_answer(room: Room
     await room.hear(mail(address="support@example.org"))
     assert await room.rows("SELECT * FROM identities") == []
     assert await room.rows("SELECT * FROM deadlines") == []
+
+
+async def test_what_is_asserted_brings_one_identity_at_most(room: Room) -> None:
+    known, other = sender().identities[0], Identity(scheme="email", value="eve@example.net")
+    new = Identity(scheme="email", value="bo@example.org")
+    await room.hear(message(sender=Sender(identities=(other, new), authentication="asserted")))
+    await room.hear(message(at=after(minutes=1)))
+    finds = Sender(
+        identities=(Identity(scheme="chat", value="c1"), known), authentication="asserted"
+    )
+    await room.hear(message(sender=finds, at=after(minutes=2)))
+    rows = await room.rows("SELECT value, verified FROM identities ORDER BY value")
+    assert rows == [("+31612345678", True), ("eve@example.net", False)]
