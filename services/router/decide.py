@@ -1,7 +1,7 @@
 """The one place where the router decides: (case, command, policy, now) -> events. Pure.
 
     decide(case, command, policy, now) -> Decided(case, changes, decisions)
-    evolve(case, change)               -> case            (services.router.case)
+    evolve(case, change)               -> case            (services.router.evolve)
 
 No clock, no database, no network: the same call gives the same events, which is what lets a policy
 be tried on real history. What each command does stands in the module named for it: taking (a
@@ -18,7 +18,8 @@ from uuid import UUID
 
 from services.router import answering, assignment, clocks, firing, handing, taking
 from services.router import commands as cmd
-from services.router.case import Case, evolve
+from services.router.case import Case
+from services.router.evolve import evolve
 from services.router.policy import Policy
 from services.router.turn import Turn
 from shared import events as ev

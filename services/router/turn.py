@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.router.case import Case, evolve
+from services.router.case import Case
 from services.router.commands import Decision
+from services.router.evolve import evolve
 from services.router.policy import Policy
 from shared.events import UNVERSIONED, CaseChanged, CaseEvent, CaseOpened
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from services.router import commands as cmd
-from services.router.case import evolve
 from services.router.commands import PassTime, Reply, ReportDelivery
+from services.router.evolve import evolve
 from services.router.firing import next_fire
 from shared import events as ev
 from shared.errors import Conflict, Invalid, NotFound
