@@ -59,7 +59,8 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Database and files. Default: REGIE_DATA_DIR, or .regie.")
+        Path | None,
+        typer.Option(help="Default: REGIE_DATA_DIR, or .regie; a demo has .regie-demo."),
     ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Demo accounts, policy and living traffic.")
@@ -70,6 +71,9 @@ def serve(
     env = dict(os.environ)
     if demo:
         from services.demo import demo_files
+
+        if data_dir is None and "REGIE_DATA_DIR" not in env:
+            data_dir = Path(".regie-demo")  # a made-up shop has no place among real customers
 
         channels, policy_file, made_up = demo_files()
         files = {"REGIE_CHANNELS_FILE": str(channels), "REGIE_POLICY_FILE": str(policy_file)}
@@ -202,13 +206,11 @@ def _services(names: Sequence[str], runtime: Runtime) -> list[Service]:
     from shared.runtime import Service
 
     rooms = [_room(name)(runtime) for name in names]
-    if "router" in names:
-        from services.notifier.letters import TOPIC, replay
+    from services.notifier.letters import TOPIC, replay
 
-        letters = dead_letter_subscription(runtime)
-        rooms.append(
-            Service(name="dead-letters", subscriptions=(letters,), replays={TOPIC: replay})
-        )
+    # Every process answers for the dead letters; one consumer, the router's, brings them in.
+    letters = (dead_letter_subscription(runtime),) if "router" in names else ()
+    rooms.append(Service(name="dead-letters", subscriptions=letters, replays={TOPIC: replay}))
     return rooms
 
 

@@ -36,16 +36,63 @@ from shared.values import (
 )  # fmt: skip
 
 __all__ = [
-    "RANK", "UNVERSIONED", "Attachment", "Authentication", "Blob", "Body", "Call", "CaseAssigned",
-    "CaseChanged", "CaseClaimed", "CaseClosed", "CaseEvent", "CaseOpened", "CasePriorityChanged",
-    "CaseReleased", "CaseReopened", "CaseState", "Channel", "DeadlineAtRisk", "DeadlineBreached",
-    "DeadlineMet", "DeadlinePaused", "DeadlineResumed", "DeadlineStarted", "DeadlineState",
-    "DeadlineSuperseded", "DeadlineWarned", "DeliveryReported", "DeliveryState",
-    "DeliveryStatusChanged", "DeliveryStatusReceived", "Event", "HandoffAccepted",
-    "HandoffDeclined", "HandoffExpired", "HandoffOffered", "HeartbeatSent", "Identity", "Kind",
-    "MessageAdded", "MessageReceived", "MessageSettled", "Metric", "NoteAdded", "Priority",
-    "ReplyDoubtful", "ReplyFailed", "ReplyRecorded", "ReplyRequested", "ReplySent", "Scheme",
-    "Sender", "Target", "Thread", "Value", "type_name",
+    "RANK",
+    "UNVERSIONED",
+    "Attachment",
+    "Authentication",
+    "Blob",
+    "Body",
+    "Call",
+    "CaseAssigned",
+    "CaseChanged",
+    "CaseClaimed",
+    "CaseClosed",
+    "CaseEvent",
+    "CaseOpened",
+    "CasePriorityChanged",
+    "CaseReleased",
+    "CaseReopened",
+    "CaseRouted",
+    "CaseState",
+    "Channel",
+    "DeadlineAtRisk",
+    "DeadlineBreached",
+    "DeadlineMet",
+    "DeadlinePaused",
+    "DeadlineResumed",
+    "DeadlineStarted",
+    "DeadlineState",
+    "DeadlineSuperseded",
+    "DeadlineWarned",
+    "DeliveryReported",
+    "DeliveryState",
+    "DeliveryStatusChanged",
+    "DeliveryStatusReceived",
+    "Event",
+    "HandoffAccepted",
+    "HandoffDeclined",
+    "HandoffExpired",
+    "HandoffOffered",
+    "HeartbeatSent",
+    "Identity",
+    "Kind",
+    "MessageAdded",
+    "MessageReceived",
+    "MessageRevised",
+    "Metric",
+    "NoteAdded",
+    "Priority",
+    "ReplyDoubtful",
+    "ReplyFailed",
+    "ReplyRecorded",
+    "ReplyRequested",
+    "ReplySent",
+    "Scheme",
+    "Sender",
+    "Target",
+    "Thread",
+    "Value",
+    "type_name",
 ]  # fmt: skip
 
 # A later state never gives way to an earlier one; `failed` is final from any state but `read`.
@@ -164,6 +211,7 @@ class CaseOpened(Event, frozen=True):
     tags: tuple[str, ...] = ()
     group: str = ""
     internal: bool = False
+    stirred: bool = True
     parent_id: UUID | None = None
 
 
@@ -197,11 +245,31 @@ class MessageAdded(Event, frozen=True):
     marked: str = ""
 
 
-class MessageSettled(Event, frozen=True):
-    """A message waits no more, and nobody had to answer it: its call turned out answered."""
+class MessageRevised(Event, frozen=True):
+    """More is known of a message: a call's better outcome, an edit, a withdrawal.
+
+    settled           it waits no more, and nobody had to answer it
+    subject, preview  what the case shows instead, where it showed the message's old words
+    """
 
     message_id: UUID
     reason: str
+    settled: bool = False
+    subject: str | None = None
+    preview: str | None = None
+
+
+class CaseRouted(Event, frozen=True):
+    """The first message with work in it: what came before it (a thumb up, a newsletter) had
+    opened the case without telling what it is about."""
+
+    team: str
+    product: str
+    priority: Priority
+    subject: str
+    rule: str
+    policy_version: int
+    tags: tuple[str, ...] = ()
 
 
 class CaseAssigned(Event, frozen=True):
@@ -407,7 +475,7 @@ class HandoffExpired(Event, frozen=True):
 
 
 CaseEvent = (
-    CaseOpened | MessageAdded | MessageSettled
+    CaseOpened | CaseRouted | MessageAdded | MessageRevised
     | CaseAssigned | CasePriorityChanged | CaseClaimed | CaseReleased
     | DeadlineStarted | DeadlineSuperseded | DeadlineMet | DeadlinePaused | DeadlineResumed
     | DeadlineWarned | DeadlineAtRisk | DeadlineBreached

@@ -68,7 +68,7 @@ LAST_EVENT: Final = Gauge(
 trace: ContextVar[str] = ContextVar("trace", default="")
 
 # These speak at INFO of every call, some with addresses in it.
-_QUIET: Final = ("httpx", "httpcore", "aiokafka", "sqlalchemy", "alembic", "asyncio", "mail.log")
+_QUIET: Final = ("httpx", "httpcore", "aiokafka", "sqlalchemy", "alembic", "asyncio")
 
 
 def configure_logs(style: str = "", stream: TextIO = sys.stderr) -> None:
@@ -106,6 +106,8 @@ def _route_standard_library(shared: Sequence[Processor], render: Processor, stre
     logging.root.setLevel(logging.INFO)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # At WARNING it quotes what a stranger sent, line by line.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 def describe(error: BaseException) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 DataDir = Annotated[Path | None, typer.Option(help="Default: REGIE_DATA_DIR, or .regie.")]
 
 # Into a pipe or a file, lines are as long as they are.
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 240)
+errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def base_url() -> str:

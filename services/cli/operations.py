@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from services.cli.client import call, console, fail, get
 
@@ -152,13 +153,13 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _lag_cells(part: dict[str, Any]) -> tuple[str, ...]:
+def _lag_cells(part: dict[str, Any]) -> tuple[str | Text, ...]:
     seconds = part["lag_seconds"]
     return (
         str(part["partition"]),
         "-" if part["lag"] is None else str(part["lag"]),
         f"{seconds:.1f} s" if seconds else "",
-        f"[{_COLOURS[part['status']]}]{part['status']}[/]",
+        Text(part["status"], style=_COLOURS[part["status"]]),
         part["reason"],
     )
 

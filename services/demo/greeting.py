@@ -22,7 +22,7 @@ Three commands to try, in another terminal:
   CASE=$(curl -s -X POST -H "Authorization: Bearer $KEY" {address}/v1/inbox/next \\
     | tee /dev/stderr | sed 's/^{{"id":"\\([^"]*\\)".*/\\1/')
 
-  # 3. answer it
+  # 3. answer it (of a call, record the outcome instead: {{"outcome": "reached"}})
   curl -s -X POST -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
     -d '{{"text": "We are on it: you will hear from us today."}}' {address}/v1/cases/$CASE/replies
 """

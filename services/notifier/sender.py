@@ -32,7 +32,9 @@ from shared.telemetry import describe
 
 LEASE: Final = timedelta(seconds=60)
 CALL_SECONDS: Final = 25.0  # more than any outlet gives itself, less than the lease
-DRAIN_SECONDS: Final = 2.5
+# A provider that answers within this time answers; then the process ends, and what it has not
+# answered is a doubtful reply for a person to look at.
+DRAIN_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.25
 _BATCH: Final = 100
 _AWAY_SECONDS: Final = 0.5

@@ -31,7 +31,7 @@ def staleness(delivery: Delivery, now: datetime) -> Stale | None:
         return None
     if head.state == "closed":
         return Stale("closed", "the case was closed")
-    if _asks_for_an_answer(delivery) and head.answered_at and head.answered_at >= delivery.at:
+    if _reminds_of_an_answer(delivery) and head.answered_at and head.answered_at >= delivery.at:
         return Stale("answered", "the case was answered")
     return None
 
@@ -43,8 +43,9 @@ def _expired(delivery: Delivery) -> Stale:
     return Stale("expired", "its time had passed before it could be sent")
 
 
-def _asks_for_an_answer(delivery: Delivery) -> bool:
-    """A reply meets these clocks; a resolution's, or an update's, goes on."""
-    if delivery.effect not in ("reminder", "breach"):
+def _reminds_of_an_answer(delivery: Delivery) -> bool:
+    """A reply meets these clocks; a resolution's, or an update's, goes on. A breach happened, and
+    is told though somebody answered since."""
+    if delivery.effect != "reminder":
         return False
     return delivery.payload.get("data", {}).get("metric") in _ANSWERED

@@ -22,18 +22,19 @@ def reply(turn: Turn, command: Reply) -> None:
         return
     channel = command.channel or case.channel
     if channel in SPOKEN:
+        written = sorted(set(case.routes) - SPOKEN)
         raise Invalid(
-            f"nothing can be sent by {channel}: record the `outcome` of the call, or name another "
-            "`channel`",
+            f"nothing can be sent by {channel}: record the `outcome` of the call"
+            + (f", or name a `channel` of {', '.join(written)}" if written else ""),
             name="not-a-written-channel",
-            channels=sorted(set(case.routes) - SPOKEN),
+            channels=written,
         )
     route = _route(case, channel)
     _check_window(turn, command, channel, route)
     turn.record(
         ev.ReplyRequested(
             message_id=command.message_id,
-            account=turn.policy.reply_account(channel, route.account),
+            account=leaves_by(turn, channel, route.account, command.senders),
             channel=channel,
             recipient=route.identity,
             text=command.text,
@@ -130,6 +131,19 @@ def _check_window(turn: Turn, command: Reply, channel: Channel, route: Route) ->
         f"the {channel} reply window closed at {closes:%Y-%m-%d %H:%M} UTC: send a `template`, "
         "or offer one of the permitted switches",
         name="reply-window-closed",
+        permitted=permitted_from(turn, channel),
+    )
+
+
+def leaves_by(turn: Turn, channel: Channel, account: str, senders: frozenset[str] | None) -> str:
+    """The case's account, or the policy's `reply_from` where that one only receives."""
+    for name in (account, turn.policy.reply_from.get(channel, "")):
+        if name and (senders is None or name in senders):
+            return name
+    raise Invalid(
+        f"account {account} receives only, and the policy's `reply_from` names no account for "
+        f"{channel} that sends: record the `outcome` of a call, or hand off",
+        name="no-outbound",
         permitted=permitted_from(turn, channel),
     )
 

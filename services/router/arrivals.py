@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace as evolved
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 
 from services.router import queries, redeeming
 from services.router.case import Case
-from services.router.commands import CustomerFacts, SettleMessage, TakeMessage
+from services.router.commands import CustomerFacts, ReviseMessage, TakeMessage
 from services.router.desk import Desk
 from services.router.joining import Joined, join
 from services.router.models import MessageRow
@@ -188,11 +189,13 @@ class Arrivals:
         self.desk.messages.append(row)
         if message.thread.message_id and message.kind not in _REPLACING:
             self._known[message.account, message.thread.message_id] = Known(
-                message.id, case.id, customer, message.account, message.kind, row.state, "in"
-            )
+                message.id, case.id, customer, message.account, message.kind, row.state, "in",
+                message.text[:600],
+            )  # fmt: skip
         target = self._known.get((message.account, message.thread.target))
         if message.kind in _REPLACING and target is not None and target.direction == "in":
             self._updates[target.id].append(message)
+            self._revise(target, message, message.kind)
 
     def _row(self, message: MessageReceived, case: Case, customer: UUID, marked: str) -> MessageRow:
         reference = "" if message.kind in _REPLACING else message.thread.message_id
@@ -205,22 +208,23 @@ class Arrivals:
             processed_at=self.desk.now, data=_data(message),
         )  # fmt: skip
 
+    def _revise(
+        self, known: Known, message: MessageReceived, reason: str, settled: bool = False
+    ) -> None:
+        after = "[withdrawn]" if message.kind == "revoke" else message.text
+        if known.case_id in self.desk.cases and not _adds(message):
+            self.desk.decide(
+                known.case_id, ReviseMessage(known.id, reason, known.text, after, settled)
+            )
+
     def _hear_more(self, message: MessageReceived, known: Known) -> None:
         """A call tells its outcome in several requests: the better one stands, in place."""
         if not calls.better(known.kind, message.kind):  # type: ignore[arg-type]
             return
-        if message.kind == "call_ended":
-            self.desk.decide(known.case_id, SettleMessage(known.id, "the call was answered"))
+        answered = message.kind == "call_ended"
+        self._revise(known, message, "a better outcome of the call", settled=answered)
         ref = (message.account, message.thread.message_id)
-        self._known[ref] = Known(
-            known.id,
-            known.case_id,
-            known.customer_id,
-            known.account,
-            message.kind,
-            "received",
-            "in",
-        )
+        self._known[ref] = evolved(known, kind=message.kind, text=message.text[:600])
         for index, row in enumerate(self.desk.messages):
             if row.id == known.id:
                 self.desk.messages[index] = row._replace(

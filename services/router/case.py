@@ -140,6 +140,7 @@ class Case(Value, frozen=True):
     closed_at: datetime | None = None
     parent_id: UUID | None = None
     escalated: bool = False
+    stirred: bool = True
     unanswered: tuple[Unanswered, ...] = ()
     deadlines: tuple[Deadline, ...] = ()
     pending: tuple[Pending, ...] = ()

@@ -46,11 +46,14 @@ class TakeMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class SettleMessage:
-    """A message of the case turns out to need no answer."""
+class ReviseMessage:
+    """A message of the case has other words now; `settled`: and needs no answer."""
 
     message_id: UUID
     reason: str
+    before: str = ""
+    after: str = ""
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An agent's answer. `answers` is the case version it was written against."""
+    """An agent's answer. `answers` is the case version it was written against.
+
+    senders  the accounts that can send; None: all
+    """
 
     message_id: UUID
     agent: str
@@ -84,6 +90,7 @@ class Reply:
     outcome: Literal["", "reached", "no_answer", "voicemail"] = ""
     occurred_at: datetime | None = None
     attachments: tuple[Attachment, ...] = ()
+    senders: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,7 @@ class OfferHandoff:
     code: str = ""
     own_address: str = ""
     invitation_id: UUID | None = None
+    senders: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +166,7 @@ class ReportDelivery:
 
 
 Command = (
-    TakeMessage | SettleMessage | PassTime | Claim | Release | Reply | TakeNote | Close | Reopen
+    TakeMessage | ReviseMessage | PassTime | Claim | Release | Reply | TakeNote | Close | Reopen
     | ChangePriority | OfferHandoff | AcceptHandoff | DeclineHandoff | ReportDelivery
 )  # fmt: skip
 

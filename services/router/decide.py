@@ -90,7 +90,7 @@ def _change_priority(turn: Turn, command: cmd.ChangePriority) -> None:
 
 _DECIDERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     cmd.TakeMessage: taking.take_message,
-    cmd.SettleMessage: taking.settle_message,
+    cmd.ReviseMessage: taking.revise_message,
     cmd.PassTime: firing.pass_time,
     cmd.Claim: assignment.claim,
     cmd.Release: assignment.release,

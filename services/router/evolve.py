@@ -56,6 +56,7 @@ def _opened(change: CaseChanged, event: ev.CaseOpened) -> Case:
         tags=event.tags,
         group=event.group,
         internal=event.internal,
+        stirred=event.stirred,
         parent_id=event.parent_id,
         opened_at=change.at,
         touched_at=change.at,
@@ -119,7 +120,29 @@ def _bounded(waiting: tuple[Unanswered, ...]) -> tuple[Unanswered, ...]:
     return (*waiting[:middle], merged, *waiting[middle + 2 :])
 
 
-def _settled(case: Case, event: ev.MessageSettled, change: CaseChanged) -> Case:
+def _revised(case: Case, event: ev.MessageRevised, change: CaseChanged) -> Case:
+    case = replace(
+        case,
+        subject=case.subject if event.subject is None else event.subject,
+        preview=case.preview if event.preview is None else event.preview,
+    )
+    return _settled(case, event, change) if event.settled else case
+
+
+def _routed(case: Case, event: ev.CaseRouted, change: CaseChanged) -> Case:
+    return replace(
+        case,
+        team=event.team,
+        product=event.product,
+        priority=event.priority,
+        subject=event.subject,
+        rule=event.rule,
+        tags=event.tags,
+        stirred=True,
+    )
+
+
+def _settled(case: Case, event: ev.MessageRevised, change: CaseChanged) -> Case:
     waiting = tuple(m for m in case.unanswered if m.message_id != event.message_id)
     return replace(
         case,
@@ -285,7 +308,8 @@ Rule = Callable[[Case, Any, CaseChanged], Case]
 
 _RULES: Final[dict[type[Event], Rule]] = {
     ev.MessageAdded: _message_added,
-    ev.MessageSettled: _settled,
+    ev.MessageRevised: _revised,
+    ev.CaseRouted: _routed,
     ev.CaseAssigned: _assigned,
     ev.CasePriorityChanged: lambda case, e, _: replace(case, priority=e.priority),
     ev.CaseClaimed: _claimed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.router import clocks, switching
-from services.router.answering import permitted_from
+from services.router.answering import leaves_by, permitted_from
 from services.router.case import SPOKEN, Offer
 from services.router.commands import AcceptHandoff, DeclineHandoff, OfferHandoff
 from services.router.turn import Turn
@@ -120,7 +120,7 @@ def _invite(turn: Turn, command: OfferHandoff) -> None:
     turn.record(
         ev.ReplyRequested(
             message_id=command.invitation_id,
-            account=turn.policy.reply_account(case.channel, route.account),
+            account=leaves_by(turn, case.channel, route.account, command.senders),
             channel=case.channel,
             recipient=route.identity,
             text=switching.invitation(

@@ -20,6 +20,7 @@ from services.router.desk import Desk
 from services.router.policies import Policies
 from shared import cloudevents
 from shared.broker import Message
+from shared.channels.table import can_send
 from shared.cloudevents import Received
 from shared.errors import NotFound
 from shared.events import (
@@ -41,8 +42,10 @@ class Handlers:
     runtime: Runtime
     policies: Policies
     own: frozenset[Identity] = field(init=False)
+    senders: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.senders = frozenset(a.name for a in self.runtime.accounts if can_send(a))
         self.own = frozenset(
             Identity(scheme=scheme, value=value)
             for account in self.runtime.accounts

@@ -29,6 +29,7 @@ class Known:
     kind: str
     state: str
     direction: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ async def messages_by_ref(connection: AsyncConnection, refs: Iterable[Ref]) -> d
     if not wanted:
         return {}
     rows = await (await driver(connection)).fetch(
-        "SELECT account, provider_id, id, case_id, customer_id, kind, state, direction "
+        "SELECT account, provider_id, id, case_id, customer_id, kind, state, direction, "
+        "left(text, 600) AS text "
         "FROM messages JOIN unnest($1::text[], $2::text[]) AS wanted (account, provider_id) "
         "USING (account, provider_id) WHERE provider_id <> '' ORDER BY processed_at",
         *zip(*wanted, strict=True),
@@ -74,7 +76,8 @@ async def messages_by_id(connection: AsyncConnection, ids: Iterable[UUID]) -> di
     if not wanted:
         return {}
     rows = await (await driver(connection)).fetch(
-        "SELECT id, case_id, customer_id, account, kind, state, direction FROM messages "
+        "SELECT id, case_id, customer_id, account, kind, state, direction, "
+        "left(text, 600) AS text FROM messages "
         "WHERE id = ANY($1)",
         wanted,
     )

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from services.router.api import routers
+from services.router.case import SPOKEN
 from services.router.clock import GROUP, Clock
 from services.router.handlers import Handlers
 from services.router.keeping import keep_house
 from services.router.policies import Policies
+from shared.channels.table import can_send
 from shared.errors import Unavailable
 from shared.runtime import Runtime, Service, Subscription
 from shared.topics import DELIVERIES_REPORTED, MESSAGES_RECEIVED
+
+_LOG = structlog.get_logger()
 
 
 def service(runtime: Runtime) -> Service:
@@ -44,3 +50,11 @@ async def _load(policies: Policies, runtime: Runtime) -> None:
             await policies.load(runtime.settings.policy_file)
         except Unavailable:
             await asyncio.sleep(1)
+    for account in runtime.accounts:
+        named = policies.current.reply_from.get(account.channel, "")
+        if account.channel not in SPOKEN and not can_send(account) and not named:
+            _LOG.warning(
+                "replies cannot leave: give it an outbound side, or name another in reply_from",
+                account=account.name,
+                channel=account.channel,
+            )

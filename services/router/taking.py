@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from services.router import clocks, deadlines
 from services.router.case import Case
-from services.router.commands import CustomerFacts, SettleMessage, TakeMessage
+from services.router.commands import CustomerFacts, ReviseMessage, TakeMessage
 from services.router.policy import Facts, Policy, Routing, RuleTrial, ServiceLevel
 from services.router.turn import Turn
 from shared import events as ev
@@ -29,7 +29,9 @@ def take_message(turn: Turn, command: TakeMessage) -> None:
         routing, level = turn.policy.assess(facts, turn.now)
         _open(turn, command, routing)
     else:
-        if turn.case.state == "closed" and _stirs(message):
+        if not turn.case.stirred and _stirs(message) and not message.echo:
+            _route(turn, message, turn.policy.route(facts, turn.now))
+        elif turn.case.state == "closed" and _stirs(message):
             _reopen(turn, command, turn.policy.route(facts, turn.now))
         level = _level_of(turn.policy, turn.case, facts, turn.now)
     if message.echo:
@@ -44,11 +46,24 @@ def _level_of(policy: Policy, case: Case, facts: Facts, now: datetime) -> Servic
     return policy.service_level(facts, case.team, now)
 
 
-def settle_message(turn: Turn, command: SettleMessage) -> None:
-    """Its clock ends with the last message that waited; what else waits keeps it."""
+def revise_message(turn: Turn, command: ReviseMessage) -> None:
+    """The case shows the new words; a clock ends with the last message that waited."""
     before = turn.case
-    turn.record(ev.MessageSettled(message_id=command.message_id, reason=command.reason))
-    if not turn.case.unanswered:
+    old, new = _line(command.before), _line(command.after)
+    subject = new if old and old == before.subject else None
+    preview = new if old and old == before.preview else None
+    if not command.settled and subject is None and preview is None:
+        return
+    turn.record(
+        ev.MessageRevised(
+            message_id=command.message_id,
+            reason=command.reason,
+            settled=command.settled,
+            subject=subject,
+            preview=preview,
+        )
+    )
+    if command.settled and not turn.case.unanswered:
         clocks.answered(turn, before)
 
 
@@ -78,18 +93,37 @@ def _open(turn: Turn, command: TakeMessage, routing: Routing) -> None:
             customer_id=command.customer.id,
             account=message.account,
             channel=message.channel,
-            subject=_line(message.subject) or _line(message.reply_text or message.text),
+            subject=_title(message),
             team=routing.team,
             product=message.product or routing.product,
             priority=message.priority or routing.priority,
             rule=routing.rule,
             policy_version=turn.policy_version,
             tags=routing.tags,
+            stirred=_stirs(message) and not message.echo,
             group=command.customer.group,
             internal=command.customer.internal,
         )
     )
     _explain_routing(turn, routing, f"opened for {routing.team}")
+
+
+def _route(turn: Turn, message: MessageReceived, routing: Routing) -> None:
+    """The real opening of a case that a thumb up or a machine had opened."""
+    if turn.case.state == "closed":
+        turn.record(ev.CaseReopened(reason="the first message with work in it"))
+    turn.record(
+        ev.CaseRouted(
+            team=routing.team,
+            product=message.product or routing.product,
+            priority=message.priority or routing.priority,
+            subject=_title(message),
+            rule=routing.rule,
+            policy_version=turn.policy_version,
+            tags=routing.tags,
+        )
+    )
+    _explain_routing(turn, routing, f"routed to {routing.team}")
 
 
 def _reopen(turn: Turn, command: TakeMessage, routing: Routing) -> None:
@@ -150,7 +184,7 @@ def _added(
         authentication=message.sender.authentication,
         joined=command.joined,
         unanswered=waits,
-        preview=_line(message.reply_text or message.text),
+        preview=_gist(message),
         subject=_line(message.subject),
         # an asserted stranger must not redirect the customer's replies (DESIGN 5.9)
         reply_to=known[0] if known and waits and not command.marked else None,
@@ -202,6 +236,16 @@ def _references(message: MessageReceived) -> tuple[str, ...]:
     """What an answer refers to, nearest first."""
     thread = message.thread
     return tuple(filter(None, (thread.message_id, *thread.references)))[:20]
+
+
+def _title(message: MessageReceived) -> str:
+    return _line(message.subject) or _gist(message)
+
+
+def _gist(message: MessageReceived) -> str:
+    """The beginning of what was said, or the names of the files that say it."""
+    files = ", ".join(file.name or file.content_type for file in message.attachments[:3])
+    return _line(message.reply_text or message.text) or (f"[{files}]"[:_PREVIEW] if files else "")
 
 
 def _line(text: str) -> str:

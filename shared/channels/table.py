@@ -57,3 +57,9 @@ def provider_of(account: Account) -> Provider:
 def reply_window(channel: Channel) -> timedelta | None:
     """How long after a customer's message the channel lets us answer freely; None: for ever."""
     return CHANNELS[channel].reply_window
+
+
+def can_send(account: Account) -> bool:
+    """Whether a reply can leave by this account: a mail account also needs its `outbound`."""
+    sends = provider_of(account).outbound is not None
+    return sends and (account.channel != "email" or bool(account.settings.get("outbound")))

@@ -82,7 +82,8 @@ class Measures:
         OUTBOX.set(pending.count)
         OUTBOX_AGE.set(pending.oldest_age)
         waiting = dict(await queries.waiting_dead_letters(connection))
-        for topic in DEAD_LETTER_TOPICS:
+        LETTERS.clear()
+        for topic in {*DEAD_LETTER_TOPICS, *waiting}:
             LETTERS.labels(topic).set(waiting.get(topic, 0))
         HEARTBEAT.clear()
         HEARTBEAT_AGE.clear()

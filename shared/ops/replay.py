@@ -57,6 +57,8 @@ class Replayer:
                 again = self.replays.get(letter.topic)
                 if again is not None:
                     await again(connection, letter_id, self.runtime.now())
+                elif not letter.topic.endswith(".dlq"):
+                    raise Conflict(f"this process cannot replay letters of {letter.topic!r}")
                 else:
                     await outbox.enqueue(connection, [_original(letter, self.runtime.now())])
                 await letters.settle(connection, letter_id, "replayed", "")

@@ -21,7 +21,7 @@ from shared.serving.tasks import end_within, finish, measure_loop, until_there, 
 from shared.web.app import make_app
 
 BATCH_SECONDS: Final = 10  # to finish requests and batches that are under way
-TASK_SECONDS: Final = 3
+TASK_SECONDS: Final = 11  # a provider call under way may end
 CLOSE_SECONDS: Final = 5
 _AFTER_FAILURE: Final = 15
 

@@ -209,7 +209,9 @@ def test_a_breached_clock_is_neither_replaced_nor_left_behind() -> None:
     happened = story.hear(message("Older", at=NOON), now=after(minutes=67))
     assert not any(isinstance(event, ev.DeadlineSuperseded) for event in happened)
     for waiting in story.case.unanswered:
-        story.tell(cmd.SettleMessage(waiting.message_id, "answered"), after(minutes=70))
+        story.tell(
+            cmd.ReviseMessage(waiting.message_id, "answered", settled=True), after(minutes=70)
+        )
     assert story.case.clock("first_response") is None
 
 
@@ -247,3 +249,26 @@ def test_the_paused_time_is_the_time_between() -> None:
     answered(story, 9)
     story.hear(message("Hm", at=after(minutes=40)))
     assert story.case.clock("resolution").due_at == due + timedelta(minutes=30)
+
+
+def test_the_first_real_message_is_the_one_that_is_routed() -> None:
+    story = Story()
+    story.hear(message("👍", kind="reaction"))
+    assert story.case.team == "frontdesk"
+    story.hear(message("My parcel arrived damaged", at=after(minutes=2)))
+    assert (story.case.team, story.case.product) == ("claims", "claims")
+    assert story.case.subject == "My parcel arrived damaged"
+    story.hear(message("And the other parcel?", at=after(minutes=3)))
+    assert story.case.team == "claims", "routing runs at opening only"
+
+
+def test_a_better_outcome_shows_in_the_list() -> None:
+    story = Story()
+    call: dict[str, Any] = {"account": "desk-phone", "channel": "phone", "kind": "call_missed"}
+    first = message("Missed call from Ada", reply_window_closes_at=None, **call)
+    story.hear(first)
+    story.tell(
+        cmd.ReviseMessage(first.id, "answered", "Missed call from Ada", "Answered call", True), NOON
+    )
+    assert (story.case.subject, story.case.preview) == ("Answered call", "Answered call")
+    assert story.case.unanswered == ()

@@ -116,6 +116,7 @@ def routes(handlers: Handlers) -> APIRouter:
                 template=body.template,
                 outcome=body.outcome,
                 occurred_at=body.occurred_at,
+                senders=handlers.senders,
             )
 
         state = "recorded" if body.outcome else "pending"

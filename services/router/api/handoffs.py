@@ -114,6 +114,7 @@ def _command(handlers: Handlers, who: Caller, body: HandoffBody) -> cmd.OfferHan
         code=codes.drawn(secrets.randbits) if channel else "",
         own_address=handlers.own_address(channel) if channel else "",
         invitation_id=new_id(),
+        senders=handlers.senders,
     )
 
 

@@ -62,7 +62,7 @@ def nature_of(mail: Mail, envelope_sender: str | None, our_domain: str) -> Natur
     if replies := _signs_of_a_reply(mail, envelope_sender, our_domain):
         return Nature("auto_reply", tuple(replies))
     listed = [] if _is_our_list(mail.headers, our_domain) else _signs_of_a_list(mail.headers)
-    if not listed and is_form(mail.headers):
+    if not listed and is_form(mail.headers, our_domain):
         return Nature()
     return Nature("message", (*_signs_of_a_machine(mail, envelope_sender), *listed))
 
@@ -72,12 +72,14 @@ def is_machine(address: str) -> bool:
     return _MACHINES.fullmatch(address.rpartition("@")[0]) is not None
 
 
-def is_form(headers: Headers) -> bool:
-    """Whether a machine sent it on behalf of the person in Reply-To."""
+def is_form(headers: Headers, our_domain: str) -> bool:
+    """Whether a machine sent it on behalf of the person in Reply-To: a no-reply address, or a
+    website of ours that signs with our own domain."""
     sender, answer_to = sender_of(headers), author_in(headers.raw("Reply-To"))
-    return bool(
-        sender and is_machine(sender.value) and answer_to and not is_machine(answer_to.value)
-    )
+    if sender is None or answer_to is None or is_machine(answer_to.value):
+        return False
+    ours = our_domain and sender.value.endswith(f"@{our_domain}")
+    return is_machine(sender.value) or bool(ours and not answer_to.value.endswith(f"@{our_domain}"))
 
 
 def _signs_of_a_reply(mail: Mail, envelope_sender: str | None, our_domain: str) -> list[str]:

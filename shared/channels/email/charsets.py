@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from charset_normalizer import from_bytes
@@ -109,10 +110,12 @@ def _guess(content: bytes) -> str:
 
 def _mostly_ascii(sample: bytes) -> bool:
     # Few accents among ASCII letters: a Western language, where a statistical guess on a short
-    # mail does worse than cp1252. Greek, Cyrillic and Asian text is mostly high bytes.
+    # mail does worse than cp1252. Greek, Cyrillic and Asian text is mostly high bytes, and they
+    # stand side by side.
     high = sum(1 for byte in sample if byte > 127)
     letters = sum(1 for byte in sample if 65 <= (byte & ~32) <= 90)
-    return high * 3 < letters
+    pairs = any(a > 127 and b > 127 for a, b in pairwise(sample))
+    return high * 3 < letters or not pairs
 
 
 def _western(content: bytes) -> str:

@@ -86,7 +86,8 @@ def message_from_mime(
 
 def message_from_mail(mail: Mail, raw: bytes, envelope: Envelope) -> Parsed:
     """The same from a mail already read; `raw` is what is kept of it."""
-    nature = nature_of(mail, envelope.sender, domain_of(own_address(envelope.account)))
+    our_domain = domain_of(own_address(envelope.account))
+    nature = nature_of(mail, envelope.sender, our_domain)
     text = keep(mail.text)
     html = mail.html.encode()
     kept = [raw, *(file.content for file in mail.files), *([html] if html else [])]
@@ -108,8 +109,11 @@ def message_from_mail(mail: Mail, raw: bytes, envelope: Envelope) -> Parsed:
         thread=_thread(mail, nature, envelope),
         attachments=tuple(_attachments(mail)),
         automatic=nature.automatic,
-        shared_sender=_is_shared(mail.headers),
-        attributes={**_attributes(mail, nature), **envelope.attributes},
+        shared_sender=_is_shared(mail.headers, our_domain),
+        attributes={
+            **_attributes(mail, nature, domain_of(own_address(envelope.account))),
+            **envelope.attributes,
+        },
         text_blob=text.blob,
         html_blob=blob_for(html) if html else None,
         raw_blob=blob_for(raw),
@@ -129,11 +133,12 @@ def _message_id(mail: Mail) -> str:
 
 
 def _sender(headers: Headers, envelope: Envelope) -> Sender:
-    author = _author(headers)
+    our_domain = domain_of(own_address(envelope.account))
+    author = _author(headers, our_domain)
     proven: Authentication = "asserted"
     if author is None and is_address((envelope.sender or "").lower()):
         author = Address("", (envelope.sender or "").lower())
-    elif not is_form(headers) and is_proven(headers, _trusted(envelope.account)):
+    elif not is_form(headers, our_domain) and is_proven(headers, _trusted(envelope.account)):
         proven = "proven"
     if author is None:
         return Sender(identities=(), authentication="asserted")
@@ -141,13 +146,14 @@ def _sender(headers: Headers, envelope: Envelope) -> Sender:
     return Sender(identities=(identity,), authentication=proven, name=author.name)
 
 
-def _author(headers: Headers) -> Address | None:
-    return author_in(headers.raw("Reply-To")) if is_form(headers) else sender_of(headers)
+def _author(headers: Headers, our_domain: str) -> Address | None:
+    form = is_form(headers, our_domain)
+    return author_in(headers.raw("Reply-To")) if form else sender_of(headers)
 
 
-def _is_shared(headers: Headers) -> bool:
+def _is_shared(headers: Headers, our_domain: str) -> bool:
     # Everybody's parcel notice comes from one no-reply address: it is nobody's conversation.
-    author = _author(headers)
+    author = _author(headers, our_domain)
     return author is not None and is_machine(author.value)
 
 
@@ -194,7 +200,7 @@ def _attachments(mail: Mail) -> Iterable[Attachment]:
         )
 
 
-def _attributes(mail: Mail, nature: Nature) -> dict[str, Any]:
+def _attributes(mail: Mail, nature: Nature, our_domain: str) -> dict[str, Any]:
     """What is worth showing or routing on, and has no field of its own; only what is there."""
     headers = mail.headers
     written, sender = date_of(headers), sender_of(headers)
@@ -206,7 +212,7 @@ def _attributes(mail: Mail, nature: Nature) -> dict[str, Any]:
         "to": recipients_of(headers, "To")[:_MOST_RECIPIENTS],
         "cc": recipients_of(headers, "Cc")[:_MOST_RECIPIENTS],
         "reply_to": recipients_of(headers, "Reply-To")[:1],
-        "form": sender.value if sender and is_form(headers) else "",
+        "form": sender.value if sender and is_form(headers, our_domain) else "",
         "date": written.isoformat() if written else "",
         "calendar": calendar[:20],
         "automatic": list(nature.reasons),

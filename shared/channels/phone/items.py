@@ -100,7 +100,9 @@ def _sender(told: Told, owner: Account) -> Sender:
 
 
 def _who(told: Told, owner: Account) -> str:
-    return _number(told, owner) or "a withheld number"
+    theirs = (told.theirs or "").strip()
+    named = theirs[:_LONGEST_NAME] if theirs.lower().startswith(("sip:", "client:")) else ""
+    return _number(told, owner) or named or "a withheld number"
 
 
 def _number(told: Told, owner: Account) -> str | None:

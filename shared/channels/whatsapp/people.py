@@ -17,8 +17,9 @@ from shared.events import Identity, Sender
 from shared.numbers import to_e164
 
 _NUMBER: Final = re.compile(r"\+?([0-9]{4,15})")
-# Two letters of a country, a full stop, up to 128 letters and digits (Meta, "BSUID").
-_USER_ID: Final = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]{1,128}")
+# Two letters of a country, a full stop, up to 128 letters and digits (Meta, "BSUID"); a parent's
+# has ENT between them.
+_USER_ID: Final = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 _LONGEST_NAME: Final = 200
 
 
