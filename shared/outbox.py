@@ -22,7 +22,6 @@ from shared.database import copy, transaction
 from shared.errors import BrokerUnavailable
 from shared.progress import GroupProgress, Progress
 from shared.sessions import AWAY, Session, close_session, open_session
-from shared.topics import DEAD_LETTER_TOPICS, TOPICS
 
 SLOTS: Final = 16
 ROWS: Final = 1_000
@@ -52,9 +51,6 @@ class Pending:
     oldest_age: float
 
 
-_TOPICS: Final = frozenset((*TOPICS, *DEAD_LETTER_TOPICS))
-
-
 def slot_of(key: bytes) -> int:
     """One relay owns a slot, so the messages of a key are never published by two at once."""
     return crc32(key) % SLOTS
@@ -65,8 +61,6 @@ async def enqueue(conn: AsyncConnection, messages: Sequence[Message]) -> None:
 
     Raises ValueError for one that no log would take: it would stop the relay for ever.
     """
-    if unknown := {message.topic for message in messages} - _TOPICS:
-        raise ValueError(f"{', '.join(sorted(unknown))}: no log of ours has such a topic")
     if any(len(message.value) > MESSAGE_BYTES for message in messages):
         raise ValueError(f"a message holds more than {MESSAGE_BYTES} bytes: use the blob store")
     rows = [

@@ -126,14 +126,15 @@ async def test_routers_die_under_load_on_kafka(
         Regie(tmp_path / name, {**env, "REGIE_INSTANCE_ID": name}, ("router",))
         for name in ("two", "three")
     ]
-    async with running(ingest), running(routers[0]), running(routers[1]), flooded(ingest) as got:
-        for router in routers:
-            await more(got, 100)
-            await router.kill()
-            await more(got, 100)
-            await router.start()
+    async with running(ingest), running(routers[0]), running(routers[1]):
+        async with flooded(ingest) as accepted:
+            for router in routers:
+                await more(accepted, 100)
+                await router.kill()
+                await more(accepted, 100)
+                await router.start()
         engine = connect(database_url)
-        await check_history(engine, list(got))
+        await check_history(engine, accepted)
         await engine.dispose()
 
 

@@ -18,7 +18,7 @@ from tests.command import said
 from tests.doors import ADMIN, Door, make_runtime, open_door
 from tests.waiting import until
 
-LETTER = (("ce_id", b"1"), ("ce_type", b"message.received"), ("dlq_reason", b"too odd"))
+LETTER = (("ce_id", b"1"), ("ce_type", b"message.received"), ("dlq_reason", b"too odd [/x]"))
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ async def test_an_operators_morning(door: Door) -> None:
     [letter] = json.loads(words)["items"]
     status, words = await said("dead-letters", "list", env=env)
     assert f"{letter['id']} " in words
-    assert "too odd" in words
+    assert "too odd [/x]" in words, "words from outside are no markup"
     assert await said("dead-letters", "show", letter["id"], "--raw", env=env) == (0, "the bytes")
     status, _ = await said("dead-letters", "discard", letter["id"], "--note", "seen", env=env)
     assert status == 0

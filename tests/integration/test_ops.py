@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.ingest import service as ingest
 from shared.accounts import load_accounts
 from shared.api_keys import Grant
 from shared.broker import Message
+from shared.broker.headers import pack, unpack
+from shared.database import transaction
+from shared.ids import new_id
 from shared.ops import dead_letter_subscription
 from shared.runtime import Runtime, Service, Subscription
 from shared.topics import MESSAGES_RECEIVED
@@ -252,7 +256,9 @@ async def test_poison_is_listed_and_replayed_to_its_topic(door: Door, reader: Re
 
     await until(back)
     first, second = await door.records(MESSAGES_RECEIVED)
-    assert (first.key, first.value, first.headers) == (second.key, second.value, second.headers)
+    assert (first.key, first.value) == (second.key, second.value)
+    *same, (name, _) = unpack(second.headers)
+    assert (tuple(same), name) == (unpack(first.headers), "ce_replayedat"), "a late arrival"
     # It is poison still, and so listed anew.
     [again] = await letters(door, 1)
     assert again["id"] != letter["id"]
@@ -328,3 +334,20 @@ async def test_accounts_tell_when_they_last_heard_something(door: Door) -> None:
     assert found["desk-whatsapp"]["last_event_at"].endswith("Z")
     assert found["desk-whatsapp"]["webhook"] == WHATSAPP
     assert found["post-room"]["webhook"] is None
+
+
+async def test_a_delivery_goes_again_only_where_its_room_can_send_it(door: Door) -> None:
+    """Never through the log, which has no such topic."""
+    letter = new_id()
+    async with transaction(door.runtime.engine) as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO dead_letters (id, topic, dedupe, key, value, headers, reason, "
+                "first_at, last_at) VALUES (:id, 'deliveries', 'd1', '', '{}', :headers, "
+                "'gone [/x]', now(), now())"
+            ),
+            {"id": letter, "headers": pack(())},
+        )
+    answer = await door.http.post(f"/ops/dead-letters/{letter}/replay", headers=door.headers)
+    assert answer.status_code == 409
+    assert await door.rows("SELECT 1 FROM outbox WHERE topic = 'deliveries'") == []

@@ -272,3 +272,16 @@ def test_a_better_outcome_shows_in_the_list() -> None:
     )
     assert (story.case.subject, story.case.preview) == ("Answered call", "Answered call")
     assert story.case.unanswered == ()
+
+
+def test_a_reply_leaves_by_an_account_that_sends() -> None:
+    story = Story()
+    story.hear(mail(account="post-room"))
+    answer = Reply(uuid4(), "jo", "Hi", story.case.version, senders=frozenset({"support-mail"}))
+    (asked, *_) = story.tell(answer, after(minutes=1))
+    assert asked.account == "support-mail", "the policy's reply_from"
+    with pytest.raises(Invalid) as refused:
+        story.tell(
+            Reply(uuid4(), "jo", "Hi", story.case.version, senders=frozenset()), after(minutes=2)
+        )
+    assert refused.value.problem == "no-outbound"
