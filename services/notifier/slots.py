@@ -1,7 +1,8 @@
 """How many calls are under way, and to whom: a slow target never holds up another.
 
 A target starts with few calls at a time and gets more while it answers quickly; a slow answer, good
-or bad, sets it back to one. Slow targets together have half of all slots at most.
+or bad, sets it back to one, or a provider of ours to four. Slow targets together have half of all
+slots at most.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ TOTAL: Final = 32
 EACH: Final = 16
 START: Final = 2
 SLOW: Final = 2.0  # seconds
+PROVIDER: Final = (
+    4  # of a slow one of ours: customers wait behind it, and mail often takes this long
+)
 
 
 class Slots:
@@ -52,7 +56,7 @@ class Slots:
         if not self._calls[target]:
             del self._calls[target]
         if seconds > SLOW:
-            self._most[target] = 1
+            self._most[target] = PROVIDER if target.startswith("account:") else 1
             self._slow[target] = None
         else:
             self._most[target] = min(self._most.get(target, START) + 1, EACH)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.notifier.slots import EACH, START, TOTAL, Slots
+from services.notifier.slots import EACH, SLOW, START, TOTAL, Slots
 
 
 def test_a_quick_target_gets_more_and_more_up_to_a_bound() -> None:
@@ -60,3 +60,10 @@ def test_dead_targets_take_turns() -> None:
         for target in now:
             slots.give(target, 15.0)
     assert len(called) == 40
+
+
+def test_a_slow_provider_keeps_four_calls() -> None:
+    slots = Slots()
+    slots.take("account:desk-whatsapp")
+    slots.give("account:desk-whatsapp", SLOW + 1)
+    assert slots.rooms()["account:desk-whatsapp"] == 4
