@@ -14,9 +14,7 @@ TOTAL: Final = 32
 EACH: Final = 16
 START: Final = 2
 SLOW: Final = 2.0  # seconds
-PROVIDER: Final = (
-    4  # of a slow one of ours: customers wait behind it, and mail often takes this long
-)
+PROVIDER: Final = 4  # a slow one of ours: customers wait behind it, and mail often is slow
 
 
 class Slots:
