@@ -117,10 +117,15 @@ def _inside(link: Path, folder: Path) -> bool:
 
 @pytest.mark.kafka
 async def test_routers_die_under_load_on_kafka(
-    town: Town, tmp_path: Path, kafka: str, database_url: str
+    town: Town, tmp_path: Path, kafka_alone: KafkaServer, database_url: str
 ) -> None:
-    """Two routers share the partitions; one after the other is killed and comes back."""
-    env = town.env(HASTY, REGIE_KAFKA_BOOTSTRAP=kafka, REGIE_DATABASE_URL=database_url)
+    """Two routers share the partitions; one after the other is killed and comes back.
+
+    On a broker of its own: a killed member stays in its group until its session times out.
+    """
+    env = town.env(
+        HASTY, REGIE_KAFKA_BOOTSTRAP=kafka_alone.bootstrap, REGIE_DATABASE_URL=database_url
+    )
     ingest = Regie(tmp_path / "one", env, ("ingest",))
     routers = [
         Regie(tmp_path / name, {**env, "REGIE_INSTANCE_ID": name}, ("router",))
