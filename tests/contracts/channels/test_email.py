@@ -387,3 +387,16 @@ def test_an_attached_mail_stays_as_it_came() -> None:
     )
     (file,) = read_mail(raw).files
     assert file.content == inner
+
+
+@pytest.mark.parametrize("site", ["support@example.org", "wordpress@example.org"])
+def test_a_website_of_ours_writes_for_its_visitor(site: str) -> None:
+    raw = (
+        f"From: Website <{site}>\r\nReply-To: jan@visitor.example\r\nSubject: Form\r\n"
+        "Message-ID: <f1@mail.example.net>\r\n\r\nMy parcel is late.\r\n"
+    ).encode()
+    (message,) = parse(raw).messages
+    assert [str(identity) for identity in message.sender.identities] == [
+        "email:jan@visitor.example"
+    ]
+    assert (message.sender.authentication, message.automatic) == ("asserted", False)
