@@ -137,9 +137,9 @@ def _check_window(turn: Turn, command: Reply, channel: Channel, route: Route) ->
 
 def leaves_by(turn: Turn, channel: Channel, account: str, senders: frozenset[str] | None) -> str:
     """The case's account, or the policy's `reply_from` where that one only receives."""
-    for name in (account, turn.policy.reply_from.get(channel, "")):
-        if name and (senders is None or name in senders):
-            return name
+    name = turn.policy.reply_account(channel, account, senders)
+    if name:
+        return name
     raise Invalid(
         f"account {account} receives only, and the policy's `reply_from` names no account for "
         f"{channel} that sends: record the `outcome` of a call, or hand off",

@@ -65,9 +65,15 @@ class PolicyTerms(PolicyFile):
         results = self.products[product].results.items()
         return [name for name, result in results if receiver in result.required_for]
 
-    def reply_account(self, channel: Channel, account: str) -> str:
-        """What a reply leaves by: the case's account, else `reply_from`; empty for neither."""
-        return account or self.reply_from.get(channel, "")
+    def reply_account(
+        self, channel: Channel, account: str, senders: frozenset[str] | None = None
+    ) -> str:
+        """What a reply leaves by: the case's account, else `reply_from`; empty for neither.
+
+        senders  the accounts that can send; None: all
+        """
+        named = (account, self.reply_from.get(channel, ""))
+        return next((n for n in named if n and (senders is None or n in senders)), "")
 
     # --- until when ------------------------------------------------------------------------
 

@@ -133,7 +133,7 @@ async def test_routers_die_under_load_on_kafka(
     ]
     async with running(ingest), running(routers[0]), running(routers[1]):
         async with flooded(ingest) as accepted:
-            for router in routers:
+            for router in routers * 2:
                 await more(accepted, 100)
                 await router.kill()
                 await more(accepted, 100)
