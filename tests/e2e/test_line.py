@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiosmtplib
@@ -326,3 +327,15 @@ async def test_the_probes_and_the_contract_are_served(agent: Client) -> None:
     paths = (await agent.get("/openapi.json")).json()["paths"]
     for path in ("/v1/inbox", "/v1/inbox/next", "/v1/messages", "/ops/lag"):
         assert path in paths
+
+
+async def test_two_events_share_an_id_and_the_future_is_not_believed(
+    doors: Doors, agent: Client
+) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    said = whatsapp_message(
+        "From tomorrow eight-oh-eight", "31600000808", timestamp=str(int(tomorrow.timestamp()))
+    )
+    assert (await doors.meta(said, whatsapp_status(said["id"], "delivered"))).status_code == 200
+    case = await case_about(agent, "eight-oh-eight")
+    assert datetime.fromisoformat(case["waiting_since"]) < tomorrow - timedelta(hours=23)

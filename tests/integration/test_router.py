@@ -461,3 +461,15 @@ async def test_what_is_asserted_brings_one_identity_at_most(room: Room) -> None:
     await room.hear(message(sender=finds, at=after(minutes=2)))
     rows = await room.rows("SELECT value, verified FROM identities ORDER BY value")
     assert rows == [("+31612345678", True), ("eve@example.net", False)]
+
+
+async def test_the_same_messages_at_two_routers_at_once_count_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    one, two = await make_room(database_url, tmp_path), await make_room(database_url, tmp_path)
+    same = [message(f"{n}", sender=sender(f"+316{n:08d}")) for n in range(100)]
+    await asyncio.gather(one.hear(*same), two.hear(*reversed(same)))
+    (row,) = await one.rows("SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM cases)")
+    assert row == (100, 100)
+    await one.engine.dispose()
+    await two.engine.dispose()
