@@ -234,6 +234,7 @@ _GENERIC: Final = {
     "address": _TEXT,
     "language": _TEXT,
     "origins": _a(read_text_or_texts),
+    "resume_url": _a(read_url),
 }
 _LINE: Final = {"number": _needed(read_number), "voice": _VOICE}
 _TEXTS: Final = {"number": _needed(read_sender), "messaging_service": _TEXT}
@@ -298,6 +299,9 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
     "counter": {"generic": _GENERIC},
     "internal": {"generic": _GENERIC},
 }
+
+# Nobody stands between us and these: `provider` may be left out.
+WITHOUT_PROVIDER: Final[frozenset[Channel]] = frozenset(("counter", "internal"))
 
 # By which field customers know an account, and in which scheme.
 OWN_ADDRESS: Final[Mapping[Channel, tuple[str, Scheme]]] = {

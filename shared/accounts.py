@@ -16,7 +16,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from shared.account_fields import ACCOUNT_FIELDS, OWN_ADDRESS, Field, Fields, Secret
+from shared.account_fields import (
+    ACCOUNT_FIELDS,
+    OWN_ADDRESS,
+    WITHOUT_PROVIDER,
+    Field,
+    Fields,
+    Secret,
+)
 from shared.events import Channel, Scheme
 from shared.yamlfile import Document, FileError, Path, nearest, read
 
@@ -121,6 +128,8 @@ class _Loader:
         channel = self._word(section, path, "channel", ACCOUNT_FIELDS)
         if channel is None:
             return None
+        if channel in WITHOUT_PROVIDER:
+            section = {"provider": "generic", **section}
         provider = self._word(section, path, "provider", ACCOUNT_FIELDS[channel])
         if provider is None:
             return None

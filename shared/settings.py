@@ -32,6 +32,7 @@ class Settings(BaseModel):
     data_dir: Path = Path(".regie")
     blobs: str = ""
     allow_private_targets: str = ""
+    public_url: str = ""
     log_format: Literal["", "json", "console"] = ""
 
     @field_validator("admin_key")

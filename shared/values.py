@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -100,8 +101,22 @@ class Call(Value, frozen=True):
 
 
 class Target(Value, frozen=True):
-    """Where a notification goes: one of the policy's `notify` entries."""
+    """Where a notification goes: one of the policy's `notify` entries.
+
+    not_before  the end of the recipient's quiet hours, where it would come within them
+    """
 
     kind: str
     address: str
     name: str = ""
+    not_before: datetime | None = None
+
+
+class Escalation(Value, frozen=True):
+    """One step of a clock's escalation: at an instant before or after due, who is told and what
+    is done. `notify` names `team` and `supervisors`."""
+
+    at: datetime
+    notify: tuple[str, ...] = ()
+    raises: bool = False
+    reassigns: bool = False

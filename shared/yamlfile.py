@@ -10,6 +10,7 @@ text, and so is every key. A file is checked whole: all its problems are reporte
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from shared.errors import Misconfigured
 
@@ -28,6 +30,7 @@ _MOST_CHARACTERS: Final = 1_000_000
 _MOST_VALUES: Final = 100_000  # aliases of aliases can say more than memory holds
 _DEEPEST: Final = 100  # a parser needs minutes for thousands of opening brackets
 _TOO_DEEP: Final = "this is nested too deeply to read"
+_SAVE: Final = "save it as UTF-8 (an editor's “Save as … encoding” does it)"
 _TAG: Final = "tag:yaml.org,2002:"
 
 
@@ -92,18 +95,32 @@ class Document:
         return value
 
 
+def text_of(data: bytes, file: str) -> str:
+    """The bytes of a file as text. Raises FileError for what is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        line = 0 if wide else data.count(b"\n", 0, error.start) + 1
+        found = "is UTF-16" if wide else f"has a byte that is no UTF-8, 0x{data[error.start]:02x}"
+        raise FileError([Problem(file, line, "", f"this {found}: {_SAVE}")]) from None
+
+
 def read(text: str, file: str) -> Document:
     """Raises FileError when the text is no YAML at all; lesser problems go into the document."""
     reader = _Reader(file)
-    if refusal := _too_much(text):
+    text = text.removeprefix("\ufeff")  # what some editors begin every file with
+    if refusal := _unreadable(text) or _too_much(text):
         raise FileError([Problem(file, 0, "", refusal)])
     try:
         root = YAML(typ="safe", pure=True).compose(text)
         data = None if root is None else reader.value(root, ())
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark is not None else 0
-        raise FileError([Problem(file, line, "", f"this is no YAML: {error.problem}")]) from error
+        raise FileError([_no_yaml(error, file)]) from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"this is no YAML: the character U+{error.character:04X} must not stand here"
+        raise FileError([Problem(file, line, "", message)]) from error
     except YAMLError as error:
         first_line = str(error).strip().partition("\n")[0]
         raise FileError([Problem(file, 0, "", f"this is no YAML: {first_line}")]) from error
@@ -113,6 +130,21 @@ def read(text: str, file: str) -> Document:
         message = "this file is empty" if data is None else "the file must hold `key: value` pairs"
         raise FileError([Problem(file, 1, "", message)])
     return Document(file, data, reader.lines, reader.problems)
+
+
+def _no_yaml(error: MarkedYAMLError, file: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return Problem(file, 0, "", f"this is no YAML: {error.problem}")
+    message = f"this is no YAML: column {mark.column + 1}: {error.problem}"
+    return Problem(file, mark.line + 1, "", message)
+
+
+def _unreadable(text: str) -> str:
+    """Why it is no text; empty for what is."""
+    if "\x00" in text[:1000]:
+        return f"this has zero bytes, as UTF-16 read as UTF-8 has: {_SAVE}"
+    return ""
 
 
 def _too_much(text: str) -> str:
@@ -171,7 +203,7 @@ class _Reader:
             if not isinstance(key_node, ScalarNode):
                 self._problem(line, path, "a key must be plain text")
                 continue
-            key = str(key_node.value)
+            key = self._storable(_whole_characters(str(key_node.value)), line, path)
             if key in values:
                 first = self.lines[(*path, key)]
                 self._problem(line, (*path, key), f"given twice; first on line {first}")
@@ -182,6 +214,7 @@ class _Reader:
 
     def _scalar(self, node: Node, path: Path) -> Any:
         text = _whole_characters(str(node.value))
+        text = self._storable(text, node.start_mark.line + 1, path)
         tag = str(node.tag).removeprefix(_TAG)
         try:
             return _PLAIN[tag](text)
@@ -189,6 +222,12 @@ class _Reader:
             message = f"`{text[:40]}` cannot be read as `{tag}`: leave the tag out, or use quotes"
             self._problem(node.start_mark.line + 1, path, message)
             return text
+
+    def _storable(self, text: str, line: int, path: Path) -> str:
+        """Names from a file are written into histories, which no database keeps a NUL in."""
+        if "\0" in text:
+            self._problem(line, path, "holds a NUL character: leave it out")
+        return text
 
     def _problem(self, line: int, path: Path, message: str) -> None:
         self.problems.append(Problem(self.file, line, field_name(path), message))

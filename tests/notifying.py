@@ -68,9 +68,12 @@ class Notifying:
 
     async def open_case(self, case_id: UUID | None = None) -> UUID:
         case_id = case_id or uuid4()
+        case = _case(case_id)
+        columns = ", ".join(case)
         await self.run(
-            "INSERT INTO cases SELECT (jsonb_populate_record(NULL::cases, CAST(:doc AS jsonb))).*",
-            doc=msgspec.json.encode(_case(case_id)).decode(),
+            f"INSERT INTO cases ({columns}) SELECT {columns} "
+            "FROM jsonb_populate_record(NULL::cases, CAST(:doc AS jsonb))",
+            doc=msgspec.json.encode(case).decode(),
         )
         return case_id
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.router.case import Case
 from services.router.commands import Command
 from services.router.handlers import Handlers
-from services.router.policies import Policies
+from services.router.versions.policies import Policies
 from shared.accounts import Accounts, load_accounts
 from shared.blobs import FolderBlobs
 from shared.broker import Record

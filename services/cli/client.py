@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -26,17 +28,46 @@ def base_url() -> str:
 
 def call(method: str, path: str, **request: Any) -> httpx.Response:
     """The answer, whose status is below 400 or among `accepted`; any other ends the command."""
+    headers = _headers() | request.pop("headers", {})
+    accepted = request.pop("accepted", ())
+    with _client(timeout=30) as client:
+        answer = client.request(method, path, headers=headers, **request)
+    if answer.status_code >= 400 and answer.status_code not in accepted:
+        fail(_words(answer))
+    return answer
+
+
+@contextmanager
+def stream(method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
+    """As `call`, but the answer is read within the block, as it comes."""
+    headers = _headers() | request.pop("headers", {})
+    accepted = request.pop("accepted", ())
+    with (
+        _client(timeout=120) as client,
+        client.stream(method, path, headers=headers, **request) as answer,
+    ):
+        if answer.status_code >= 400:
+            answer.read()
+            if answer.status_code not in accepted:
+                fail(_words(answer))
+        yield answer
+
+
+def _headers() -> dict[str, str]:
+    key = os.environ.get("REGIE_KEY") or os.environ.get("REGIE_ADMIN_KEY", "")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+@contextmanager
+def _client(timeout: float) -> Iterator[httpx.Client]:
+    """What goes wrong on the way ends the command, in words."""
     import httpx
 
     url = base_url()
-    key = os.environ.get("REGIE_KEY") or os.environ.get("REGIE_ADMIN_KEY", "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    headers |= request.pop("headers", {})
-    accepted = request.pop("accepted", ())
     try:
         # trust_env off: a proxy of the environment has no business with our key.
-        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
-            answer = client.request(method, path, headers=headers, **request)
+        with httpx.Client(base_url=url, timeout=timeout, trust_env=False) as client:
+            yield client
     except httpx.InvalidURL:
         fail(f"REGIE_URL is {url!r}: it should be like http://127.0.0.1:8080")
     except httpx.HTTPError as error:
@@ -44,9 +75,6 @@ def call(method: str, path: str, **request: Any) -> httpx.Response:
             f"no Regie answers at {url} ({type(error).__name__}): start one with `regie serve`, "
             "or set REGIE_URL"
         )
-    if answer.status_code >= 400 and answer.status_code not in accepted:
-        fail(_words(answer))
-    return answer
 
 
 def get(path: str, **query: Any) -> Any:

@@ -1,29 +1,116 @@
-"""`regie policy …`: `check` reads a file; what changes a running Regie is to come."""
+"""`regie policy …`: what a service manager may change, checked here and put in force over HTTP."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from rich.table import Table
 
-from services.cli.client import console, errors, fail
+from services.cli.client import call, console, errors, fail, get
+from services.cli.dry_run import dry_run
+from services.cli.operations import AsJson
+
+if TYPE_CHECKING:
+    import httpx
 
 policy = typer.Typer(help="What a service manager may change.", no_args_is_help=True)
+policy.command("dry-run")(dry_run)
 
 File = Annotated[Path, typer.Argument(help="A policy file, YAML or JSON.", dir_okay=False)]
+Why = Annotated[str, typer.Option("--reason", help="For the list of versions.")]
+Seen = Annotated[
+    int | None,
+    typer.Option("--if-version", min=1, help="Only while this version is in force."),
+]
+_TYPES = {".json": "application/json"}
 
 
 @policy.command()
 def check(file: File) -> None:
     """Read the file and run its tests: exit status 0 means it may be put in force."""
+    console.print(_checked(file)[1])
+
+
+@policy.command()
+def apply(file: File, reason: Why, if_version: Seen = None) -> None:
+    """Put the file in force as a new version, in every router at once."""
+    source, _ = _checked(file)
+    seen = f'"{if_version}"' if if_version else call("GET", "/v1/policy").headers["etag"]
+    kind = _TYPES.get(file.suffix, "application/yaml")
+    answer = call(
+        "PUT", "/v1/policy", params={"reason": reason}, content=source.encode(),
+        headers={"If-Match": seen, "Content-Type": kind}, accepted=(412, 422),
+    )  # fmt: skip
+    if answer.status_code == 422:
+        _tell(answer, file)
+    if answer.status_code == 412:
+        fail(
+            f"{answer.json()['detail']}; nothing was changed. `regie policy show` has that text: "
+            f"take it over into {file}, then apply again"
+        )
+    _told(answer.json(), str(file))
+
+
+@policy.command()
+def rollback(
+    version: Annotated[int, typer.Argument(min=1, help="As `regie policy versions` shows it.")],
+    reason: Why,
+) -> None:
+    """Put an earlier version in force again, as a new one."""
+    answer = call(
+        "POST", "/v1/policy/rollback", json={"version": version, "reason": reason}, accepted=(422,)
+    )
+    if answer.status_code == 422:
+        _tell(answer, f"version {version}")
+    _told(answer.json(), f"version {version}")
+
+
+@policy.command()
+def show(
+    version: Annotated[int | None, typer.Option(min=1, help="Default: the one in force.")] = None,
+) -> None:
+    """The text of a version, as it was stored."""
+    path = f"/v1/policy/versions/{version}" if version else "/v1/policy"
+    # As bytes: a console would fold its lines.
+    sys.stdout.buffer.write(call("GET", path).content)
+
+
+@policy.command()
+def versions(
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 50, as_json: AsJson = False
+) -> None:
+    """What was ever in force, the latest first."""
+    found = get("/v1/policy/versions", limit=limit)
+    if as_json:
+        console.print_json(data=found)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("version", "in force", "since", "by", "from", "reason"):
+        table.add_column(column, no_wrap=column != "reason", overflow="fold")
+    for item in found["items"]:
+        table.add_row(
+            str(item["version"]), "yes" if item["in_force"] else "", item["created_at"][:19],
+            item["author"], item["origin"], item["reason"],
+        )  # fmt: skip
+    console.print(table)
+    if found["next_cursor"]:
+        console.print("there are more: raise --limit")
+
+
+def _checked(file: Path) -> tuple[str, str]:
+    """The file's text, and words for how good it is. Ends the command when it is not."""
     from services.router.policy import Policy
-    from services.router.policy_tests import run_tests
+    from services.router.trial.examples import run_tests
     from shared.errors import Misconfigured
+    from shared.yamlfile import text_of
 
     try:
-        read = Policy.parse(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
+        source = text_of(file.read_bytes(), str(file))
+        read = Policy.parse(source, str(file))
+    except OSError as error:
         fail(f"{file} cannot be read: {error}")
     except Misconfigured as error:
         fail(str(error))
@@ -36,26 +123,28 @@ def check(file: File) -> None:
         errors.print(f"{file}:{result.line}: {result.name}: {differences}", markup=False)
     if failed:
         fail(f"{len(failed)} of {len(results)} tests of {file} fail")
-    console.print(f"{file} is good: {len(read.teams)} teams, {len(results)} tests pass")
+    return source, f"{file} is good: {len(read.teams)} teams, {len(results)} tests pass"
 
 
-@policy.command("dry-run")
-def dry_run(file: File) -> None:
-    """What the file would have decided on real history. In a later release."""
-    _later("dry-run", "`regie policy check` runs the file's own tests")
+def _tell(answer: httpx.Response, file: Path | str) -> NoReturn:
+    """What the running Regie finds wrong, which may be more than the file alone shows."""
+    problem = answer.json()
+    for error in problem.get("errors", ()):
+        errors.print(_line(error, file), style="red", markup=False)
+    detail = problem["detail"].partition(":")[0] if "errors" in problem else problem["detail"]
+    fail(f"{detail}; nothing was changed (422 {problem['name']})")
 
 
-@policy.command()
-def apply(file: File) -> None:
-    """Put the file in force as a new version. In a later release."""
-    _later("apply", "name the file in REGIE_POLICY_FILE and start `regie serve` again")
+def _told(stored: dict[str, Any], what: str) -> None:
+    for warning in stored["warnings"]:
+        errors.print(_line(warning, what), style="yellow", markup=False)
+    number = stored["version"]
+    if stored["changed"]:
+        console.print(f"{what} is in force as version {number}")
+    else:
+        console.print(f"{what} is in force already, as version {number}: nothing was changed")
 
 
-@policy.command()
-def rollback(version: int) -> None:
-    """Put an earlier version in force again. In a later release."""
-    _later("rollback", "name the earlier file in REGIE_POLICY_FILE and start `regie serve` again")
-
-
-def _later(command: str, instead: str) -> NoReturn:
-    fail(f"`regie policy {command}` comes with a release after 0.1; until then {instead}")
+def _line(told: dict[str, Any], file: Path | str) -> str:
+    where = f"{file}:{told['line']}" if told.get("line") else str(file)
+    return ": ".join(filter(None, (where, told.get("field"), told.get("message"))))

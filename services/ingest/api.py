@@ -55,6 +55,15 @@ class RoutedCase(BaseModel):
     due_at: datetime | None
 
 
+class OfferedSwitch(BaseModel):
+    """A channel the customer may go on by. A call is accepted by a `callback_requested` message
+    in the same thread, with the number as `attributes.phone`."""
+
+    id: UUID
+    to_channel: str
+    expires_at: datetime
+
+
 class RoutedMessage(BaseModel):
     """A message and the case it became part of. Times in UTC."""
 
@@ -67,6 +76,7 @@ class RoutedMessage(BaseModel):
     received_at: datetime
     processed_at: datetime
     case: RoutedCase
+    offers: list[OfferedSwitch]
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class Messages:
     async def find(self, message_id: UUID, who: Integrator) -> RoutedMessage:
         """A message's case."""
         async with transaction(self.runtime.engine) as connection:
-            found = await find_message(connection, message_id)
+            found = await find_message(connection, message_id, self.runtime.now())
         if found is None or not who.uses_account(found["account"]):
             raise NotFound(
                 "no message of this id is routed: if it was accepted just now, ask again shortly",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from services.ingest import api, webhooks
+from services.ingest import api, resume, webhooks
 from services.ingest.intake import Intake
 from services.ingest.mailbox import MailDoor
 from shared.runtime import Runtime, Service
@@ -16,7 +16,11 @@ def service(runtime: Runtime) -> Service:
     door = webhooks.Webhooks(runtime.accounts, intake, runtime.now)
     return Service(
         name="ingest",
-        routers=(webhooks.routes(door), api.routes(runtime, intake)),
+        routers=(
+            webhooks.routes(door),
+            api.routes(runtime, intake),
+            resume.routes(runtime, intake),
+        ),
         tasks=_tasks(runtime, intake),
     )
 

@@ -11,9 +11,14 @@ import msgspec
 from services.notifier.models import REPLY, Effect, Planned, delivery_id, target_of
 from shared.events import (
     CaseChanged,
+    CaseFrozen,
     DeadlineBreached,
+    DeadlineEscalated,
     DeadlineWarned,
     HandoffOffered,
+    PromiseAttempted,
+    PromiseBroken,
+    PromiseReminded,
     ReplyRequested,
     Target,
     type_name,
@@ -33,11 +38,21 @@ def plan(event_id: str, change: CaseChanged) -> Iterator[Planned]:
             yield _reply(event_id, change, event)
         case DeadlineWarned() as event:
             yield from _notices(event_id, change, "reminder", event.notify, event.expires_at)
+        case DeadlineEscalated() as event:
+            yield from _notices(event_id, change, "escalation", event.notify, event.expires_at)
         case DeadlineBreached() as event:
             expires_at = change.at + NOTICE_LIVES
             yield from _notices(event_id, change, "breach", event.notify, expires_at)
         case HandoffOffered() as event:
             yield from _notices(event_id, change, "handoff", event.notify, event.expires_at)
+        case PromiseReminded() as event:
+            yield from _notices(event_id, change, "reminder", event.notify, event.expires_at)
+        case PromiseBroken() as event:
+            expires_at = change.at + NOTICE_LIVES
+            yield from _notices(event_id, change, "breach", event.notify, expires_at)
+        case PromiseAttempted() | CaseFrozen() as event:
+            expires_at = change.at + NOTICE_LIVES
+            yield from _notices(event_id, change, "escalation", event.notify, expires_at)
 
 
 def _reply(event_id: str, change: CaseChanged, event: ReplyRequested) -> Planned:
@@ -81,6 +96,7 @@ def _notices(
             payload=payload,
             at=change.at,
             expires_at=expires_at,
+            not_before=each.not_before,
         )
 
 
@@ -103,7 +119,7 @@ def _notice(change: CaseChanged) -> dict[str, Any]:
 
 def _particulars(event: object) -> dict[str, Any]:
     match event:
-        case DeadlineWarned():
+        case DeadlineWarned() | DeadlineEscalated():
             return {
                 "metric": event.metric, "number": event.number, "step": event.step,
                 "due_at": event.due_at,
@@ -119,5 +135,23 @@ def _particulars(event: object) -> dict[str, Any]:
                 "from_team": event.from_team, "from_channel": event.from_channel,
                 "to_team": event.to_team, "to_channel": event.to_channel,
                 "results": event.results[:100], "expires_at": event.expires_at,
+                **({"answer_url": event.answer_url} if event.answer_url else {}),
             }  # fmt: skip
+        case PromiseReminded():
+            return {
+                "promise_id": event.promise_id, "step": event.step, "due_at": event.due_at,
+                "by": event.by,
+            }  # fmt: skip
+        case PromiseBroken():
+            return {
+                "promise_id": event.promise_id, "due_at": event.due_at, "reason": event.reason,
+                "by": event.by,
+            }  # fmt: skip
+        case PromiseAttempted():
+            return {
+                "promise_id": event.promise_id, "count": event.count, "most": event.most,
+                "outcome": event.outcome,
+            }  # fmt: skip
+        case CaseFrozen():
+            return {"owner": event.owner, "reason": event.reason, "trail": event.trail[:100]}
     raise TypeError(f"nobody is told of {type(event).__name__}")

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
 REPLY: Final = "reply"
-Effect = Literal["reply", "reminder", "breach", "handoff"]
+Effect = Literal["reply", "reminder", "escalation", "breach", "handoff"]
 
 # pending and sending are alive; the others are ends. `unknown`: it may have been delivered.
 State = Literal["pending", "sending", "sent", "failed", "unknown", "dropped"]
@@ -35,6 +35,7 @@ class Planned:
     lane        those of one lane leave in the order of `seq`; empty: in any order
     at          when the event happened
     expires_at  from then on it is worth nothing
+    not_before  the end of its recipient's quiet hours
     """
 
     id: UUID
@@ -48,15 +49,25 @@ class Planned:
     at: datetime
     expires_at: datetime
     lane: str = ""
+    not_before: datetime | None = None
+
+    def first_try_at(self, now: datetime) -> datetime:
+        """Now, or once its recipient may be disturbed. One that expires before is looked at as it
+        does, and dropped like any other that is stale."""
+        return now if self.not_before is None else max(now, min(self.not_before, self.expires_at))
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the router last committed of the case (its view `case_heads`)."""
+    """What the router last committed of the case (its view `case_heads`).
+
+    promises  the ids of those that are open
+    """
 
     version: int
     state: str
     answered_at: datetime | None
+    promises: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from shared.database import driver
 
 
 async def add(connection: AsyncConnection, planned: Sequence[Planned], now: datetime) -> None:
-    """Stores deliveries to be sent at once; one that is there already stays as it is."""
+    """Stores deliveries to be sent at once, or after their recipient's quiet hours; one that is
+    there already stays as it is."""
     if not planned:
         return
     rows = [
         (p.id, p.event_id, p.case_id, p.seq, p.version, p.effect, p.target, p.lane,
-         p.payload.decode(), p.at, p.expires_at)
+         p.payload.decode(), p.at, p.expires_at, p.first_try_at(now))
         for p in planned
     ]  # fmt: skip
     await (await driver(connection)).execute(_ADD, *zip(*rows, strict=True), now)
@@ -127,21 +128,24 @@ def _delivery(row: Mapping[str, Any], now: datetime) -> Delivery:
 def _head(row: Mapping[str, Any]) -> Head | None:
     if row["head_version"] is None:
         return None
-    return Head(row["head_version"], row["head_state"], row["answered_at"])
+    promises = frozenset(row["promises"] or ())
+    return Head(row["head_version"], row["head_state"], row["answered_at"], promises)
 
 
 _ADD: Final = """
 INSERT INTO deliveries (id, event_id, case_id, seq, version, effect, target, lane, payload, at,
     expires_at, next_at, created_at)
-SELECT n.*, $12, $12 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::int[],
-    $6::text[], $7::text[], $8::text[], $9::jsonb[], $10::timestamptz[], $11::timestamptz[]) AS n
+SELECT n.*, $13 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::int[],
+    $6::text[], $7::text[], $8::text[], $9::jsonb[], $10::timestamptz[], $11::timestamptz[],
+    $12::timestamptz[]) AS n
 ON CONFLICT DO NOTHING
 """
 
 _COLUMNS: Final = """
     c.id, c.case_id, c.effect, c.target, c.payload, c.version, c.at, c.attempts,
     c.attempts_before, c.expires_at, h.version AS head_version, h.state AS head_state,
-    h.answered_at, t.secret, t.previous, t.previous_until, t.disabled_at, t.disabled_reason
+    h.answered_at, CASE WHEN c.effect = 'reminder' THEN h.promises END AS promises,
+    t.secret, t.previous, t.previous_until, t.disabled_at, t.disabled_reason
 """
 _JOINS: Final = """
     LEFT JOIN case_heads h ON h.id = c.case_id LEFT JOIN targets t ON t.target = c.target

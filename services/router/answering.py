@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from services.router import clocks, switching
+from services.router import clocks, fulfilling, surveying, switching
 from services.router.case import SPOKEN, Case, Route
 from services.router.commands import Reply, ReportDelivery
 from services.router.turn import Turn
 from shared import events as ev
 from shared.errors import Conflict, Invalid
 from shared.events import Channel
+
+_BY_MAIL: Final[frozenset[Channel]] = frozenset(("portal", "internal"))
 
 
 def reply(turn: Turn, command: Reply) -> None:
@@ -29,7 +31,10 @@ def reply(turn: Turn, command: Reply) -> None:
             name="not-a-written-channel",
             channels=written,
         )
-    route = _route(case, channel)
+    channel, route = _by_mail(turn, command, channel, _route(case, channel))
+    if channel == "internal":  # a colleague reads it here
+        _record_outcome(turn, command)
+        return
     _check_window(turn, command, channel, route)
     turn.record(
         ev.ReplyRequested(
@@ -57,6 +62,7 @@ def report_delivery(turn: Turn, command: ReportDelivery) -> None:
         turn.record(ev.ReplySent(message_id=command.message_id, provider_id=command.provider_id))
         clocks.answered(turn, before)
         clocks.await_rest(turn)
+        fulfilling.sent(turn, before, command.message_id)
     elif command.status == "failed":
         _fail(turn, command)
     elif command.status == "unknown":
@@ -88,26 +94,39 @@ def _fail(turn: Turn, command: ReportDelivery) -> None:
     clocks.await_rest(turn)
     if turn.case.unanswered and lost is not None:
         clocks.keep_promise(turn, lost.promised)
+    if lost is not None and case.answered_at is not None:
+        clocks.lose_news(turn, case.answered_at)
     clocks.await_work(turn)
+    fulfilling.lost(turn, command.message_id)
+    surveying.lost(turn, command.message_id)
 
 
 def _record_outcome(turn: Turn, command: Reply) -> None:
     """A call's outcome: `reached` answers the customer, the others only tell of an attempt."""
     before = turn.case
-    turn.record(
-        ev.ReplyRecorded(
-            message_id=command.message_id,
-            channel=command.channel or before.channel,
-            account=before.account,
-            author=command.agent,
-            occurred_at=min(command.occurred_at or turn.now, turn.now),
-            answers=command.answers,
-            outcome=command.outcome,
-            text=command.text,
-        )
+    said = ev.ReplyRecorded(
+        message_id=command.message_id,
+        channel=command.channel or before.channel,
+        account=before.account,
+        author=command.agent,
+        occurred_at=min(command.occurred_at or turn.now, turn.now),
+        answers=command.answers,
+        outcome=command.outcome,
+        text=command.text,
     )
+    turn.record(said)
     clocks.answered(turn, before)
     clocks.await_rest(turn)
+    fulfilling.hear(turn, said, command.senders)
+
+
+def _by_mail(turn: Turn, command: Reply, channel: Channel, route: Route) -> tuple[Channel, Route]:
+    """The portal and the house have no wire of their own: whoever wrote there under a mail
+    address gets a mail."""
+    account = turn.policy.reply_account("email", "", command.senders)
+    if channel in _BY_MAIL and route.identity.scheme == "email" and account:
+        return "email", Route(account=account, identity=route.identity)
+    return channel, route
 
 
 def _route(case: Case, channel: Channel) -> Route:

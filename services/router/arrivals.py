@@ -17,9 +17,10 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from services.router import queries, redeeming
+from services.router import merging, queries, redeeming, surveying
+from services.router.adopting import Adoptions, addressed
 from services.router.case import Case
-from services.router.commands import CustomerFacts, ReviseMessage, TakeMessage
+from services.router.commands import CustomerFacts, Opening, ReviseMessage, TakeMessage
 from services.router.desk import Desk
 from services.router.joining import Joined, join
 from services.router.models import MessageRow
@@ -46,19 +47,24 @@ class Arrivals:
         self._known: dict[Ref, Known] = {}
         self._ours: dict[UUID, Known] = {}
         self._codes = redeeming.Codes()
-        self._adopted: dict[Identity, UUID] = {}
+        self._adoptions = Adoptions()
         self._of_customer: dict[UUID, list[UUID]] = defaultdict(list)
         self._updates: dict[UUID, list[MessageReceived]] = defaultdict(list)
         self._replayed: Mapping[UUID, datetime] = {}
+        self._openings: Mapping[UUID, Opening] = {}
 
     async def take(
-        self, messages: Sequence[MessageReceived], replayed: Mapping[UUID, datetime]
+        self,
+        messages: Sequence[MessageReceived],
+        replayed: Mapping[UUID, datetime],
+        openings: Mapping[UUID, Opening] | None = None,
     ) -> None:
         """Decides every message and leaves the rows at the desk. Repeats are dropped.
 
-        `replayed` says when those arrived that come back from the dead letters.
+        `replayed` says when those arrived that come back from the dead letters; `openings` what
+        the agent said who registered one.
         """
-        self._replayed = replayed
+        self._replayed, self._openings = replayed, openings or {}
         fresh = await queries.unseen(self.desk.connection, [m.id for m in messages], self.desk.now)
         batch: list[MessageReceived] = []
         for message in messages:
@@ -70,6 +76,7 @@ class Arrivals:
             for message in batch:
                 self._take(message)
             await self._store_updates()
+            await self._adoptions.store(self.desk)
             await self._codes.store(self.desk)
 
     def _cleaned(self, message: MessageReceived) -> MessageReceived:
@@ -89,23 +96,32 @@ class Arrivals:
 
     async def _load(self, batch: Sequence[MessageReceived]) -> None:
         desk, connection = self.desk, self.desk.connection
+        await self._codes.read(desk, batch)
+        people = await identify(connection, batch, desk.policy, self._codes.customers, desk.now)
+        self._people, merges = people, people.merges
+        named = addressed(batch, self._codes.addresses)
+        moving = await self._adoptions.prepare(
+            connection, {people.of[id] for id in named}, people.facts.keys()
+        )
+        moving.update(case for merge in merges for case in merge.cases)
+        # Only now, with the customers locked: a split moves the threads of theirs.
         self._known = await queries.messages_by_ref(
             connection, (ref for m in batch for ref in _refs(m))
         )
         self._ours = await queries.messages_by_id(
             connection, {id for m in batch for id in _our_ids(m)}
         )
-        await self._codes.read(desk, batch)
         threads = [*self._known.values(), *self._ours.values()]
-        self._people = await identify(connection, batch, desk.policy, self._codes.customers)
+        parents = {o.parent_id for o in self._openings.values() if o.parent_id is not None}
         cases = await queries.lock_cases(
             connection,
-            {known.case_id for known in threads} | self._codes.cases | _tokens(batch),
+            {k.case_id for k in threads} | self._codes.cases | _tokens(batch) | parents | moving,
             set(self._people.of.values()),
-            desk.policy.reopens_since(desk.now),
+            surveying.reach(desk.policy, desk.now),
         )
         desk.seat(cases)
-        for case in cases.values():
+        await merging.carry(desk, merges)
+        for case in desk.cases.values():
             self._of_customer[case.customer_id].append(case.id)
         if self._codes.cases:
             await self._codes.read(desk, batch)  # again, now that nobody else can redeem them
@@ -116,10 +132,17 @@ class Arrivals:
             self._hear_more(message, known)
             return
         customer = self._customer(message)
-        redemption = self._codes.redeem(self.desk, message, customer)
-        joined = redemption.joined if redemption else self._join(message, customer)
+        opening = self._openings.get(message.id)
+        alone = opening is not None and opening.fresh
+        redemption = None if alone else self._codes.redeem(self.desk, message, customer)
+        if alone:
+            joined = Joined(None, "new")
+        else:
+            joined = redemption.joined if redemption else self._join(message, customer)
         if redemption is not None and redemption.adopted and joined.case is not None:
-            customer = self._adopt(message.sender.identities[0], joined.case.customer_id)
+            customer = self._adopt(message, customer, joined.case.customer_id)
+        if redemption is None and not joined.marked:
+            joined = evolved(joined, marked=self._people.marked.get(message.id, ""))
         case_id = joined.case.id if joined.case else new_id()
         decided = self.desk.decide(
             case_id,
@@ -131,21 +154,22 @@ class Arrivals:
                 marked=joined.marked,
                 handoff_id=redemption.handoff_id if redemption else None,
                 arrived_at=self._replayed.get(message.id),
+                opening=opening,
             ),
         )
         if joined.case is None:
             self._of_customer[customer].append(case_id)
         self._keep(message, decided.case, customer, joined, redemption)
 
-    def _adopt(self, identity: Identity, customer: UUID) -> UUID:
+    def _adopt(self, message: MessageReceived, guest: UUID, host: UUID) -> UUID:
         """What this sender writes later in the batch is the customer's too."""
-        self._adopted[identity] = customer
-        self._people.facts.setdefault(customer, CustomerFacts(id=customer, known=True))
+        customer = self._adoptions.unite(self.desk, message, guest, host)
+        if customer != guest:
+            self._of_customer[customer] += self._of_customer.pop(guest, [])
         return customer
 
     def _customer(self, message: MessageReceived) -> UUID:
-        first = message.sender.identities[:1]
-        return (self._adopted.get(first[0]) if first else None) or self._people.of[message.id]
+        return self._adoptions.standing(self._people.of[message.id])
 
     def _join(self, message: MessageReceived, customer: UUID) -> Joined:
         desk = self.desk
@@ -166,14 +190,22 @@ class Arrivals:
         return message.product or self.desk.policy.route(facts, self.desk.now).product
 
     def _threads(self, message: MessageReceived) -> Iterable[Case]:
-        for case_id in _tokens([message]) & self.desk.cases.keys():
-            yield self.desk.cases[case_id]
-        for ref in _refs(message):
-            if ref in self._known:
-                yield self.desk.cases[self._known[ref].case_id]
-        for id in _our_ids(message):
-            if id in self._ours:
-                yield self.desk.cases[self._ours[id].case_id]
+        """Nearest first: what the message answers, which may have been split off since our token
+        named its case; the token; what else it refers to."""
+        named = [self._known[ref] for ref in _refs(message) if ref in self._known]
+        named += [self._ours[id] for id in _our_ids(message) if id in self._ours]
+        answers = [known for known in named if self._answers(message, known)]
+        tokens = _tokens([message])
+        for id in (*(k.case_id for k in answers), *tokens, *(k.case_id for k in named)):
+            if id in self.desk.cases:
+                yield self.desk.cases[id]
+
+    def _answers(self, message: MessageReceived, known: Known) -> bool:
+        """Whether it is the very message that this one replies to."""
+        nearest = message.thread.references[:1]
+        return any(self._known.get((message.account, ref)) == known for ref in nearest) or (
+            known.id in _our_ids_in(nearest)
+        )
 
     def _keep(
         self,
@@ -205,7 +237,7 @@ class Arrivals:
             authentication=message.sender.authentication, author=message.sender.name,
             provider_id=reference, subject=message.subject, text=message.text, marked=marked,
             occurred_at=message.occurred_at, received_at=message.received_at,
-            processed_at=self.desk.now, data=_data(message),
+            processed_at=self.desk.now, data=_data(message, self._people.facts[customer]),
         )  # fmt: skip
 
     def _revise(
@@ -227,8 +259,9 @@ class Arrivals:
         self._known[ref] = evolved(known, kind=message.kind, text=message.text[:600])
         for index, row in enumerate(self.desk.messages):
             if row.id == known.id:
+                data = _data(message, self._people.facts[self._customer(message)])
                 self.desk.messages[index] = row._replace(
-                    kind=message.kind, text=message.text, data=_data(message)
+                    kind=message.kind, text=message.text, data=data
                 )
                 return
         self._updates[known.id].append(message)
@@ -282,7 +315,11 @@ def _refs(message: MessageReceived) -> Iterable[Ref]:
 
 def _our_ids(message: MessageReceived) -> Iterable[UUID]:
     """Ids of messages we sent, read off our own Message-IDs: an answer may outrun our receipt."""
-    for reference in message.thread.references:
+    return _our_ids_in(message.thread.references)
+
+
+def _our_ids_in(references: Iterable[str]) -> Iterable[UUID]:
+    for reference in references:
         match = _OURS.match(reference)
         if match:
             try:
@@ -296,11 +333,15 @@ def _tokens(messages: Iterable[MessageReceived]) -> set[UUID]:
     return {UUID(m.thread.token) for m in messages if m.thread.token}
 
 
-def _data(message: MessageReceived) -> str:
-    """What has no column of its own."""
+def _data(message: MessageReceived, customer: CustomerFacts | None = None) -> str:
+    """What has no column of its own; `customer`: what the rules knew of them, for a dry run."""
     rest = {
+        "product": message.product,
+        "priority": message.priority,
+        "customer": None if customer is None else _known_of(customer),
         "reply_text": message.reply_text if message.reply_text != message.text else "",
         "sender": [str(identity) for identity in message.sender.identities],
+        "claimed": message.sender.customer_ref if message.sender.authentication != "proven" else "",
         "attachments": message.attachments,
         "automatic": message.automatic,
         "attributes": message.attributes,
@@ -314,3 +355,11 @@ def _data(message: MessageReceived) -> str:
         "raw_blob": message.raw_blob,
     }
     return msgspec.json.encode({name: value for name, value in rest.items() if value}).decode()
+
+
+def _known_of(customer: CustomerFacts) -> dict[str, str | bool]:
+    facts: dict[str, str | bool] = {
+        "known": customer.known, "group": customer.group, "internal": customer.internal,
+        "language": customer.language,
+    }  # fmt: skip
+    return {name: value for name, value in facts.items() if value}

@@ -13,6 +13,7 @@ from shared import events as ev
 from shared.events import (
     CaseState,
     Channel,
+    Escalation,
     Identity,
     Kind,
     Metric,
@@ -27,7 +28,12 @@ ANSWERS: Final[tuple[Metric, ...]] = ("first_response", "next_response")
 
 
 class Deadline(Value, frozen=True):
-    """One clock. Ended ones stay until the case is saved, so that their rows are written."""
+    """One clock. Ended ones stay until the case is saved, so that their rows are written.
+
+    priority       the case's when it began
+    team, channel  the case's when it was breached
+    agent          who answered in the end, or closed the case; empty where nobody did
+    """
 
     number: int
     metric: Metric
@@ -42,7 +48,12 @@ class Deadline(Value, frozen=True):
     at_risk: str = ""
     words: str = ""
     late: bool = False
+    escalations: tuple[Escalation, ...] = ()
+    escalated: int = 0
+    priority: Priority = "normal"
     team: str = ""
+    channel: Channel | Literal[""] = ""
+    agent: str = ""
     paused_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -78,6 +89,7 @@ class Pending(Value, frozen=True):
     answers: int
     human: bool
     doubtful: bool = False
+    author: str = ""
 
 
 class Answered(Value, frozen=True):
@@ -90,6 +102,7 @@ class Answered(Value, frozen=True):
     waiting: tuple[Unanswered, ...]
     answers: int = 0
     promised: datetime | None = None
+    author: str = ""
 
 
 class Route(Value, frozen=True):
@@ -110,10 +123,96 @@ class Offer(Value, frozen=True):
     to_team: str = ""
     to_channel: Channel | Literal[""] = ""
     address: str = ""
+    author: str = ""
+
+
+class Promise(Value, frozen=True):
+    """Something agreed with the customer, until it is kept, renegotiated, or the case closes.
+
+    state     `broken` is still owed: it waits on top until somebody keeps it
+    attempts  how often they were tried and not reached, of `most`
+    made_at   what was said or tried before then has nothing to do with it
+    """
+
+    id: UUID
+    kind: Literal["call_back", "answer", "other"]
+    what: str
+    due_at: datetime
+    by: str
+    state: Literal["open", "broken"] = "open"
+    remind_at: tuple[datetime, ...] = ()
+    step: int = 0
+    attempts: int = 0
+    most: int = 3
+    made_at: datetime | None = None
+
+
+class Kept(Value, frozen=True):
+    """A promise that a reply kept, a while: should the reply bounce, it is owed again."""
+
+    promise: Promise
+    message_id: UUID
+
+
+class Result(Value, frozen=True):
+    """The newest version of a named output; what it holds stands in its own row.
+
+    finals  how many of its versions were final
+    """
+
+    name: str
+    version: int
+    state: Literal["draft", "final"]
+    finals: int = 0
+
+
+class Hop(Value, frozen=True):
+    """A person sent it on: to another team, or the customer to another channel.
+
+    results  how many final results there were then: one more in between, and it is no ping-pong
+    """
+
+    kind: Literal["team", "channel"]
+    left: str
+    to: str
+    results: int = 0
+
+
+class Child(Value, frozen=True):
+    """An internal request of this case that another team has not finished."""
+
+    case_id: UUID
+    team: str
+    since: datetime
+
+
+class Asked(Value, frozen=True):
+    """The survey's question, and until when a score counts as its answer.
+
+    over  they answered it, or want no such questions
+    """
+
+    message_id: UUID
+    channel: Channel
+    expires_at: datetime
+    account: str = ""
+    scale: tuple[int, int] = (1, 5)
+    asked_at: datetime | None = None
+    over: bool = False
 
 
 class Case(Value, frozen=True):
-    """The customer's matter, folded from its events."""
+    """The customer's matter, folded from its events.
+
+    given_at  since when the present agent has it; active_at: when an agent last worked on it
+    skills    what an agent must have to be offered it; step: the target of its routing rule that
+              holds, until relax_at unless somebody takes it
+    wakes_at  when a pause ends by itself
+    language  the customer's, `nl`; empty where it is not known
+    hops      since it was opened, reopened or thawed; hopped: how many in all
+    closed_by the person who did; empty for what only was left over by a split
+    survey    until somebody of ours writes again; surveyed: asked or passed over, once a case
+    """
 
     id: UUID
     customer_id: UUID
@@ -135,9 +234,15 @@ class Case(Value, frozen=True):
     preview: str = ""
     tags: tuple[str, ...] = ()
     claim_until: datetime | None = None
+    given_at: datetime | None = None
     active_at: datetime | None = None
+    skills: tuple[str, ...] = ()
+    step: int = 0
+    relax_at: datetime | None = None
+    wakes_at: datetime | None = None
     answered_at: datetime | None = None
     closed_at: datetime | None = None
+    closed_by: str = ""
     parent_id: UUID | None = None
     escalated: bool = False
     stirred: bool = True
@@ -147,6 +252,18 @@ class Case(Value, frozen=True):
     answered: tuple[Answered, ...] = ()
     routes: dict[str, Route] = msgspec.field(default_factory=dict)
     offers: tuple[Offer, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    results: tuple[Result, ...] = ()
+    hops: tuple[Hop, ...] = ()
+    hopped: int = 0
+    frozen: str = ""
+    children: tuple[Child, ...] = ()
+    split_from: UUID | None = None
+    survey: Asked | None = None
+    surveyed: bool = False
+    suggested: tuple[str, ...] = ()
+    language: str = ""
 
     @property
     def waiting_since(self) -> datetime | None:
@@ -171,15 +288,17 @@ class Case(Value, frozen=True):
         return None
 
     def effective_due(self) -> tuple[datetime, str]:
-        """What the queue sorts by: the least live deadline or reply-window bound, and its name.
+        """What the queue sorts by: the least live deadline, promise or reply-window bound, and its
+        name.
 
-        A breached deadline still waits for its answer and keeps the case on top.
+        What is breached or broken still waits for its answer and keeps the case on top.
         """
         dues: list[tuple[datetime, str]] = [
             (d.due_at, d.metric)
             for d in self.deadlines
             if d.ended_at is None and d.state != "paused"
         ]
+        dues.extend((promise.due_at, "promise") for promise in self.promises)
         route = self.routes.get(self.channel)
         if self.unanswered and route is not None and route.answer_by is not None:
             dues.append((route.answer_by, "reply_window"))

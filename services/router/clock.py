@@ -8,6 +8,7 @@ what earlier rounds deleted, even while another session holds an old snapshot (D
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -16,10 +17,10 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.router import queries
-from services.router.commands import PassTime
+from services.router import queries, survey_rows
+from services.router.commands import Asking, PassTime
 from services.router.desk import Desk
-from services.router.firing import RECHECK
+from services.router.firing import RECHECK, next_fire
 from services.router.handlers import Handlers
 from services.router.repeating import repeatedly
 from shared import positions
@@ -90,11 +91,17 @@ class Clock:
     ) -> None:
         """Cases somebody is changing are left for the next round: waiting here could deadlock,
         since they lock the case first and the timer after."""
-        desk = self._handlers.desk(connection)
+        desk = await self._handlers.desk(connection)
         desk.seat(await queries.lock_idle_cases(connection, due))
-        broken = [case_id for case_id in list(desk.cases) if not self._fire(desk, case_id, command)]
+        asking = await survey_rows.asking(desk)
+        broken = [
+            case_id
+            for case_id in list(desk.cases)
+            if not self._fire(desk, case_id, _asking(command, asking.get(case_id)))
+        ]
         await desk.save()
         await self._rearm(connection, broken, _SET_ASIDE)
+        await self._disarm(connection, desk)
         await self._rearm(connection, due, RECHECK)
 
     def _fire(self, desk: Desk, case_id: UUID, command: PassTime) -> bool:
@@ -114,6 +121,15 @@ class Clock:
             self._runtime.now() + later,
             self._runtime.now(),
         )
+
+    async def _disarm(self, connection: AsyncConnection, desk: Desk) -> None:
+        """A timer that found nothing to do is not needed: its case would say if it were."""
+        idle = [
+            case.id for case in desk.untouched() if next_fire(case, desk.policy, desk.now) is None
+        ]
+        if idle:
+            raw = await driver(connection)
+            await raw.execute("DELETE FROM timers WHERE case_id = ANY($1)", idle)
 
     async def raise_floor(self) -> None:
         """The earliest timer there is, but never so high that an open transaction's could lie
@@ -146,3 +162,7 @@ class Clock:
             except Unavailable:
                 pass  # no heartbeat: the watermark stands still, and nothing is called breached
             await asyncio.sleep(_HEARTBEAT)
+
+
+def _asking(command: PassTime, asking: Asking | None) -> PassTime:
+    return command if asking is None else replace(command, asking=asking)

@@ -48,16 +48,18 @@ def keep_promise(turn: Turn, promised: datetime | None) -> None:
     if promised is None or clock is None or clock.due_at <= promised:
         return
     turn.record(ev.DeadlineSuperseded(number=clock.number, reason="promised earlier"))
+    oldest = min(turn.case.unanswered, key=lambda message: message.at)
     plan = DeadlinePlan(
         metric=clock.metric,
-        started_at=clock.started_at,
+        started_at=oldest.at,
         due_at=promised,
         warn_at=tuple(step for step in clock.warn_at if step < promised),
         rule=clock.rule,
         calendar=clock.calendar,
+        escalations=clock.escalations,
         words=f"keeps the promise of {promised:%Y-%m-%d %H:%M} UTC",
     )
-    turn.explain("deadline", plan.rule, _start(turn, plan, clock.started_at))
+    turn.explain("deadline", plan.rule, _start(turn, plan, oldest.received_at or oldest.at))
 
 
 def replan(turn: Turn) -> None:
@@ -71,12 +73,48 @@ def replan(turn: Turn) -> None:
 
 
 def await_work(turn: Turn) -> None:
-    """An open case runs towards its resolution, also where nobody waits for an answer."""
+    """What runs where nobody waits for an answer: towards the resolution, but for a case that
+    waits for the customer; and towards the next news of it, until it is closed."""
     case = turn.case
-    if case.state == "open":
-        level = _level_by_facts(turn, case.unanswered[0] if case.unanswered else None)
-        if level is not None and (words := await_resolution(turn, level, turn.now, turn.now)):
-            turn.explain("deadline", level.rule, words)
+    if case.state == "closed":
+        return
+    level = _level_by_facts(turn, case.unanswered[0] if case.unanswered else None)
+    if level is None:
+        return
+    since = case.answered_at or turn.now
+    words = [await_news(turn, level, since, since)]
+    if case.state != "waiting_customer":
+        words.append(await_resolution(turn, level, turn.now, turn.now))
+    if any(words):
+        turn.explain("deadline", level.rule, "; ".join(filter(None, words)))
+
+
+def await_news(turn: Turn, level: ServiceLevel, since: datetime, received_at: datetime) -> str:
+    """The customer hears of the case at least so often (`update_every`), whoever it waits for."""
+    if turn.case.clock("update") is not None:
+        return ""
+    plan = deadlines.plan(turn.policy, level, "update", since)
+    return "" if plan is None else _start(turn, plan, received_at)
+
+
+def lose_news(turn: Turn, lost_at: datetime) -> None:
+    """What counted as news did not arrive: the clock goes back to the news before it."""
+    clock = turn.case.clock("update")
+    if clock is None or clock.started_at < lost_at:
+        return
+    turn.record(ev.DeadlineSuperseded(number=clock.number, reason="the news did not arrive"))
+    level = _level_by_facts(turn, None)
+    if level is not None:
+        since = turn.case.answered_at or turn.case.opened_at
+        await_news(turn, level, since, since)
+
+
+def pause(turn: Turn) -> None:
+    """Waiting for the customer stops the clock of the resolution, and no other (DESIGN 5.4)."""
+    resolution = turn.case.clock("resolution")
+    waits = turn.case.state == "waiting_customer"
+    if waits and resolution is not None and resolution.state == "running":
+        turn.record(ev.DeadlinePaused(number=resolution.number))
 
 
 def level_of(turn: Turn, message: Unanswered) -> ServiceLevel | None:
@@ -126,10 +164,15 @@ def await_resolution(
         resumed = deadlines.resume(
             turn.policy, running.calendar, running.due_at, running.paused_at,
             max(since, running.paused_at), running.warn_at[running.step :],
+            running.escalations[running.escalated :],
         )  # fmt: skip
         turn.record(
             ev.DeadlineResumed(
-                number=running.number, due_at=resumed.due_at, warn_at=resumed.warn_at
+                number=running.number,
+                due_at=resumed.due_at,
+                # steps already taken keep their numbers, so that none comes twice
+                warn_at=running.warn_at[: running.step] + resumed.warn_at,
+                escalations=running.escalations[: running.escalated] + resumed.escalations,
             )
         )
         return f"resolution goes on, due {resumed.due_at:%Y-%m-%d %H:%M} UTC"
@@ -142,10 +185,39 @@ def answered(turn: Turn, before: Case) -> None:
         clock = turn.case.clock(*ANSWERS)
         if clock is not None and clock.state == "running":
             turn.record(ev.DeadlineMet(number=clock.number, metric=clock.metric))
-    resolution = turn.case.clock("resolution")
-    waits = turn.case.state == "waiting_customer"
-    if waits and resolution is not None and resolution.state == "running":
-        turn.record(ev.DeadlinePaused(number=resolution.number))
+    if turn.case.answered_at != before.answered_at:
+        _tell_news(turn)
+    wait_for_children(turn)
+    pause(turn)
+
+
+def wait_for_children(turn: Turn) -> None:
+    """Nobody outside waits, and colleagues have to answer first: then it is them it waits for."""
+    case = turn.case
+    if case.children and not case.unanswered and case.state in ("open", "waiting_customer"):
+        teams = ", ".join(dict.fromkeys(child.team for child in case.children))
+        turn.record(
+            ev.CasePaused(state="waiting_internal", author=turn.actor, reason=f"waits for {teams}")
+        )
+        await_work(turn)
+
+
+def answer_first(turn: Turn) -> None:
+    """The customer waits for an answer: that goes before what colleagues still owe the case."""
+    case = turn.case
+    if case.children and case.unanswered and case.state == "waiting_internal":
+        turn.record(ev.CaseResumed(reason="the customer waits for an answer"))
+
+
+def _tell_news(turn: Turn) -> None:
+    """A person's word reached the customer: the next news is due counted from it."""
+    clock = turn.case.clock("update")
+    if clock is not None and clock.state == "running":
+        turn.record(ev.DeadlineMet(number=clock.number, metric="update"))
+    if turn.case.state != "closed" and (level := _level_by_facts(turn, None)) is not None:
+        words = await_news(turn, level, turn.now, turn.now)
+        if words:
+            turn.explain("deadline", level.rule, words)
 
 
 def _start(turn: Turn, plan: DeadlinePlan, received_at: datetime) -> str:
@@ -162,6 +234,7 @@ def _start(turn: Turn, plan: DeadlinePlan, received_at: datetime) -> str:
             calendar=plan.calendar,
             words=plan.words,
             late=late,
+            escalations=() if late else plan.escalations,
         )
     )
     return f"{plan.metric}: {plan.words}"

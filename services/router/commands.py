@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
+from services.router.rules.conditions import Facts
+from shared.durations import Duration
 from shared.events import (
     Attachment,
     Channel,
     DeliveryState,
+    Identity,
+    MessageAdded,
     MessageReceived,
     Priority,
 )
@@ -28,12 +32,28 @@ class CustomerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """What an agent who opens a case says of it, beside its first message.
+
+    team       instead of the one that routing names
+    parent_id  the case that waits for this one
+    fresh      a case of its own, whatever else is open
+    """
+
+    by: str
+    team: str = ""
+    parent_id: UUID | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TakeMessage:
     """A customer's message joins this case, or opens it.
 
     joined  why it is here: new, thread, customer, product, code
     marked  why it must be shown with care: other_sender, code_from_elsewhere …
     arrived_at  for what was replayed: when, so that it counts as a late arrival
+    opening  where an agent registered it for them
     """
 
     case_id: UUID
@@ -43,6 +63,7 @@ class TakeMessage:
     marked: str = ""
     handoff_id: UUID | None = None
     arrived_at: datetime | None = None
+    opening: Opening | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +78,30 @@ class ReviseMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """What a survey's question depends on beside its case.
+
+    opted_out  the customer wants no such questions, or to be forgotten
+    asked_at   when they were last asked, about any case
+    bouncing   what we wrote to them last on that channel did not arrive
+    senders    the accounts that can send; None: all
+    templates  those that have a template named `survey`, for a closed reply window
+    """
+
+    opted_out: bool = False
+    asked_at: datetime | None = None
+    bouncing: bool = False
+    senders: frozenset[str] | None = None
+    templates: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class PassTime:
-    """Time passed. `watermark`: everything accepted before it has been handled."""
+    """Time passed. `watermark`: everything accepted before it has been handled; without `asking`
+    nobody is asked a survey's question yet."""
 
     watermark: datetime | None
+    asking: Asking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +113,13 @@ class Claim:
 class Release:
     agent: str
     may_release_others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """Regie gives the case to an agent of its team."""
+
+    agent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +142,29 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenCase:
+    """An agent begins, to write or to call first: nobody waits for an answer yet.
+
+    account, identity  where the first message goes, and from where
+    team               instead of the one that routing names
+    reply              the first message, or the outcome of a call that was made
+    """
+
+    agent: str
+    customer: CustomerFacts
+    account: str
+    channel: Channel
+    subject: str = ""
+    text: str = ""
+    product: str = ""
+    priority: Priority | Literal[""] = ""
+    team: str = ""
+    identity: Identity | None = None
+    reply_window_closes_at: datetime | None = None
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TakeNote:
     note_id: UUID
     agent: str
@@ -101,9 +172,22 @@ class TakeNote:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """The case waits for the customer, or for colleagues; `until` brings it back by itself."""
+
+    agent: str
+    state: Literal["waiting_customer", "waiting_internal"]
+    until: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
+    """`empty`: nothing is left of it after a split."""
+
     agent: str
     reason: str = ""
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +203,29 @@ class ChangePriority:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """Where a customer finds us on a channel.
+
+    account  ours there; address: as customers know it; link: a page of theirs that takes a code
+    """
+
+    account: str = ""
+    address: str = ""
+    link: str = ""
+
+
+NO_WAY: Final = Way()
+
+
+@dataclass(frozen=True, slots=True)
 class OfferHandoff:
     """A channel switch or a team transfer.
 
-    code         the resume code to invite with (its hash is stored beside the event)
-    own_address  our address on the new channel, for the invitation
+    code  the resume code to invite with (its hash is stored beside the event)
+    way   where the customer finds us on the new channel, for the invitation
+    partner_token  opens the pack for an external team, which has no key; answer_url holds it
+    automatic  the policy starts it, nobody asked: it stands on offer though nothing can be written
+    supervisor  who may move a frozen case as well
     """
 
     handoff_id: UUID
@@ -135,15 +237,22 @@ class OfferHandoff:
     consent: dict[str, Any] | None = None
     results: tuple[str, ...] = ()
     code: str = ""
-    own_address: str = ""
+    way: Way = NO_WAY
     invitation_id: UUID | None = None
     senders: frozenset[str] | None = None
+    partner_token: str = ""
+    answer_url: str = ""
+    automatic: bool = False
+    supervisor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptHandoff:
+    """`by_code`: a switch that the customer accepted by telling an agent the code."""
+
     handoff_id: UUID
     agent: str
+    by_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +260,17 @@ class DeclineHandoff:
     handoff_id: UUID
     agent: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """A partner is done: the case returns to the team that handed it over, with the answer."""
+
+    agent: str
+    team: str
+    back_to: str
+    note_id: UUID
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +285,139 @@ class ReportDelivery:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ReviseCase:
+    """A person corrects what the case is about; None leaves a field as it is."""
+
+    agent: str
+    product: str | None = None
+    priority: Priority | None = None
+    tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """A named output: a draft may be filled in further, a final one is a new version."""
+
+    agent: str
+    name: str
+    state: Literal["draft", "final"]
+    data: dict[str, Any] = field(default_factory=dict)
+    files: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MakePromise:
+    """`due_at`, or `within` of the promises' calendar from now."""
+
+    promise_id: UUID
+    agent: str
+    kind: Literal["call_back", "answer", "other"]
+    what: str = ""
+    due_at: datetime | None = None
+    within: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPromise:
+    """Kept in a way that Regie cannot see by itself."""
+
+    promise_id: UUID
+    agent: str
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RenegotiatePromise:
+    """Another time; a later one needs the customer's consent on record."""
+
+    promise_id: UUID
+    new_id: UUID
+    agent: str
+    due_at: datetime | None = None
+    within: Duration | None = None
+    consent: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """A supervisor lets a frozen case go on."""
+
+    agent: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveCase:
+    """These messages were joined wrongly and go to another case."""
+
+    agent: str
+    message_ids: tuple[UUID, ...]
+    to_case: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A message as its case took it, what the rules may ask of it, whether it waits."""
+
+    event: MessageAdded
+    facts: Facts
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveMessages:
+    """Messages that were joined to another case wrongly open this one, or join it.
+
+    promised  by when the other case had promised their answer
+    """
+
+    agent: str
+    from_case: UUID
+    customer: CustomerFacts
+    messages: tuple[Moved, ...]
+    subject: str = ""
+    promised: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveCase:
+    """The case becomes another customer's."""
+
+    customer_id: UUID
+    merge_id: UUID
+    reason: str
+    agent: str = "regie"
+
+
+@dataclass(frozen=True, slots=True)
+class NoteChild:
+    """An internal request of this case was opened, or came to its end."""
+
+    child_id: UUID
+    team: str
+    closed: bool = False
+    reason: str = ""
+    agent: str = "regie"
+
+
+@dataclass(frozen=True, slots=True)
+class InheritResult:
+    """An internal request of this case came to a final result."""
+
+    name: str
+    data: dict[str, Any] = field(default_factory=dict)
+    files: tuple[Attachment, ...] = ()
+    agent: str = "regie"
+
+
 Command = (
-    TakeMessage | ReviseMessage | PassTime | Claim | Release | Reply | TakeNote | Close | Reopen
-    | ChangePriority | OfferHandoff | AcceptHandoff | DeclineHandoff | ReportDelivery
+    TakeMessage | ReviseMessage | PassTime | Claim | Release | Give | Reply | TakeNote | Pause
+    | Close | Reopen
+    | ChangePriority | ReviseCase | RecordResult | MakePromise | KeepPromise | RenegotiatePromise
+    | Thaw | OpenCase | LeaveCase | ReceiveMessages | MoveCase | NoteChild | InheritResult
+    | OfferHandoff | AcceptHandoff | DeclineHandoff
+    | ReportDelivery | GiveBack
 )  # fmt: skip
 
 

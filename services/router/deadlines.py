@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from services.router.calendars import Calendar
-from services.router.policy import Policy, ServiceLevel
+from services.router.policy import EscalationRule, Policy, ServiceLevel
 from shared.durations import Duration
-from shared.events import Metric
+from shared.events import Escalation, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class DeadlinePlan:
     rule: str
     calendar: str
     words: str
+    escalations: tuple[Escalation, ...] = ()
 
 
 class Resumed(NamedTuple):
@@ -36,6 +40,7 @@ class Resumed(NamedTuple):
 
     due_at: datetime
     warn_at: tuple[datetime, ...]
+    escalations: tuple[Escalation, ...]
 
 
 def plan(
@@ -47,7 +52,10 @@ def plan(
         return None
     calendar = policy.calendar(level.calendar)
     due_at, warn_at, words = _clock(calendar, target, level.warn_before, started_at)
-    return DeadlinePlan(metric, started_at, due_at, warn_at, level.rule, level.calendar, words)
+    steps = _steps(calendar, level.escalate, started_at, due_at) if level.escalate else ()
+    return DeadlinePlan(
+        metric, started_at, due_at, warn_at, level.rule, level.calendar, words, steps
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -62,25 +70,57 @@ def _clock(
     return due.at, warn_at, due.words
 
 
-def resume(
+@lru_cache(maxsize=4096)
+def _steps(
+    calendar: Calendar,
+    escalate: tuple[EscalationRule, ...],
+    started_at: datetime,
+    due_at: datetime,
+) -> tuple[Escalation, ...]:
+    """In the order they come; one at or before the start is skipped, as a warning is."""
+    steps = []
+    for rule in escalate:
+        at: datetime | None = due_at
+        if rule.before is not None:
+            at = calendar.subtract(due_at, rule.before, started_at)
+        elif rule.after is not None:
+            at = calendar.add(due_at, rule.after).at
+        if at is not None:
+            raises, reassigns = rule.priority == "raise", rule.reassign == "fallback"
+            steps.append(Escalation(at=at, notify=rule.notify, raises=raises, reassigns=reassigns))
+    return tuple(sorted(steps, key=lambda step: step.at))
+
+
+def resume(  # noqa: PLR0917 - one clock, field by field
     policy: Policy,
     calendar: str,
     due_at: datetime,
     paused_at: datetime,
     resumed_at: datetime,
     warn_at: tuple[datetime, ...] = (),
+    escalations: tuple[Escalation, ...] = (),
 ) -> Resumed:
     """Adds the open time that passed while it was paused, exactly, to due and to each warning.
 
-    `warn_at` holds the warnings still to come. A calendar that the policy no longer has counts as
-    always open: the clock began under an older version.
+    `warn_at` and `escalations` hold what is still to come. A calendar that the policy no longer
+    has counts as always open: the clock began under an older version.
     """
     if calendar not in policy.calendars:
         stood_still = max(resumed_at - paused_at, timedelta())
-        return Resumed(due_at + stood_still, tuple(at + stood_still for at in warn_at))
+        return _later(lambda at: at + stood_still, due_at, warn_at, escalations)
     hours = policy.calendar(calendar)
     paused = hours.open_between(paused_at, resumed_at)
-    return Resumed(hours.later(due_at, paused), tuple(hours.later(at, paused) for at in warn_at))
+    return _later(lambda at: hours.later(at, paused), due_at, warn_at, escalations)
+
+
+def _later(
+    moved: Callable[[datetime], datetime],
+    due_at: datetime,
+    warn_at: tuple[datetime, ...],
+    escalations: tuple[Escalation, ...],
+) -> Resumed:
+    steps = tuple(replace(step, at=moved(step.at)) for step in escalations)
+    return Resumed(moved(due_at), tuple(map(moved, warn_at)), steps)
 
 
 def reply_window_bound(

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.router import assignment
-from services.router.case import ANSWERS, Case, Deadline
+from services.router import assignment, clocks, fulfilling, suggesting, surveying
+from services.router.case import ANSWERS, FAR, Case, Deadline
 from services.router.commands import PassTime
+from services.router.policy import Policy
 from services.router.turn import Turn
 from shared import events as ev
 from shared.events import Target
 
 RECHECK: Final = timedelta(seconds=2)
+_STEP_LIVES: Final = timedelta(days=4)
 
 
 def pass_time(turn: Turn, command: PassTime) -> None:
@@ -20,25 +22,87 @@ def pass_time(turn: Turn, command: PassTime) -> None:
         if deadline.state == "running":
             _warn(turn, deadline)
             _judge(turn, deadline, command.watermark)
+    for deadline in turn.case.running:
+        _escalate(turn, deadline)
+    if fulfilling.pass_time(turn, command.watermark) and turn.case.state == "waiting_customer":
+        _bring_back(turn, "a promise to the customer is due")
     assignment.end_claim(turn)
+    assignment.return_unanswered(turn)
+    assignment.relax(turn)
+    suggesting.on_time(turn)
+    _wake(turn)
     for offer in turn.case.offers:
         if offer.expires_at <= turn.now:
             turn.record(ev.HandoffExpired(handoff_id=offer.handoff_id))
+    surveying.pass_time(turn, command)
 
 
-def next_fire(case: Case, now: datetime) -> datetime | None:
+def next_fire(case: Case, policy: Policy, now: datetime) -> datetime | None:
     """When the clock must look at this case again; never in the past (see clock.py)."""
     times = [offer.expires_at for offer in case.offers]
-    if case.claim_until is not None:
-        times.append(case.claim_until)
-    times.extend(_next_of(d, now) for d in case.running if d.state == "running")
-    return max(min(times), now) if times else None
+    times.extend(at for d in case.running if (at := _next_of(d, now)) is not None)
+    times.extend(fulfilling.looks(case, now, RECHECK))
+    if case.agent:
+        times.append(assignment.returns_at(case, policy) or FAR)
+    elif case.state == "open":
+        times.append(case.relax_at or FAR)
+    times.append(suggesting.window_closing_at(case, policy) or FAR)
+    times.append(surveying.due_at(case, policy) or FAR)
+    times.extend(at for at in (case.claim_until, case.wakes_at) if at is not None)
+    first = min(times, default=FAR)
+    return max(first, now) if first < FAR else None
 
 
-def _next_of(deadline: Deadline, now: datetime) -> datetime:
+def _next_of(deadline: Deadline, now: datetime) -> datetime | None:
+    steps = (step.at for step in deadline.escalations[deadline.escalated :])
+    if deadline.state == "breached":
+        return min(steps, default=None)
+    if deadline.state != "running":
+        return None
     if deadline.at_risk and deadline.due_at <= now:
         return now + RECHECK
-    return min(*deadline.warn_at[deadline.step :], deadline.due_at, deadline.due_at)
+    early = (at for at in steps if at < deadline.due_at)
+    return min((*deadline.warn_at[deadline.step :], *early, deadline.due_at))
+
+
+def _escalate(turn: Turn, deadline: Deadline) -> None:
+    """Every step that is due, told once; those after due begin with the breach."""
+    steps = [e for e in deadline.escalations[deadline.escalated :] if e.at <= turn.now]
+    if deadline.state != "breached":
+        steps = [step for step in steps if step.at < deadline.due_at]
+    if not steps or deadline.state not in ("running", "breached"):
+        return
+    case, number = turn.case, deadline.escalated + len(steps)
+    later = deadline.escalations[number:]
+    names = tuple(dict.fromkeys(name for step in steps for name in step.notify))
+    turn.record(
+        ev.DeadlineEscalated(
+            number=deadline.number,
+            metric=deadline.metric,
+            step=number,
+            due_at=deadline.due_at,
+            expires_at=later[0].at if later else turn.now + _STEP_LIVES,
+            notify=turn.policy.notify_named(names, case.team, turn.now, case.priority),
+        )
+    )
+    words = f"step {number} of {len(deadline.escalations)} of {deadline.metric}"
+    turn.explain("escalation", deadline.rule, words)
+    if any(step.raises for step in steps):
+        assignment.raise_priority(turn, "escalation")
+    if any(step.reassigns for step in steps):
+        assignment.to_fallback(turn, "escalation")
+
+
+def _wake(turn: Turn) -> None:
+    if turn.case.wakes_at is not None and turn.case.wakes_at <= turn.now:
+        _bring_back(turn, "its time came")
+
+
+def _bring_back(turn: Turn, reason: str) -> None:
+    """Into the inbox again, where its clocks are seen."""
+    if turn.case.state in ("waiting_customer", "waiting_internal"):
+        turn.record(ev.CaseResumed(reason=reason))
+        clocks.await_work(turn)
 
 
 def _warn(turn: Turn, deadline: Deadline) -> None:
@@ -55,9 +119,11 @@ def _warn(turn: Turn, deadline: Deadline) -> None:
             step=number,
             due_at=deadline.due_at,
             expires_at=later[0] if later else deadline.due_at,
-            notify=turn.policy.notify_team(turn.case.team),
+            notify=turn.policy.notify_team(turn.case.team, turn.now, turn.case.priority),
         )
     )
+    if deadline.metric == "update" and turn.case.state == "waiting_customer":
+        _bring_back(turn, "news is due to the customer")
 
 
 def _judge(turn: Turn, deadline: Deadline, watermark: datetime | None) -> None:
@@ -76,7 +142,7 @@ def _excuse(case: Case, deadline: Deadline, watermark: datetime | None) -> str:
     """Why this is perhaps no breach: the answer may be in what we have not handled or sent yet."""
     if watermark is None or watermark < deadline.due_at:
         return "pipeline_lag"
-    if deadline.metric in ANSWERS and any(
+    if deadline.metric != "resolution" and any(
         p.human and not p.doubtful and p.accepted_at <= deadline.due_at for p in case.pending
     ):
         return "delivery_lag"
@@ -86,7 +152,9 @@ def _excuse(case: Case, deadline: Deadline, watermark: datetime | None) -> str:
 def _breach(turn: Turn, deadline: Deadline) -> None:
     policy, case = turn.policy, turn.case
     escalate = deadline.metric in ANSWERS and not case.escalated and not deadline.late
-    notify: tuple[Target, ...] = policy.notify_on_breach(case.team) if escalate else ()
+    notify: tuple[Target, ...] = ()
+    if escalate:
+        notify = policy.notify_on_breach(case.team, turn.now, case.priority)
     due = f"{deadline.due_at:%Y-%m-%d %H:%M} UTC"
     late = ", and it had arrived overdue" if deadline.late else ""
     turn.explain("breach", deadline.rule, f"{deadline.metric} was due {due}, unanswered{late}")
@@ -101,3 +169,7 @@ def _breach(turn: Turn, deadline: Deadline) -> None:
     )
     if escalate:
         assignment.escalate(turn)
+        suggesting.suggest(turn, "breach")
+    assignment.drop_skills(turn, "breach")
+    if deadline.metric == "update" and turn.case.state == "waiting_customer":
+        _bring_back(turn, "news is due to the customer")

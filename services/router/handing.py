@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from services.router import clocks, switching
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from services.router import clocks, pingpong, results, switching
 from services.router.answering import leaves_by, permitted_from
-from services.router.case import SPOKEN, Offer
-from services.router.commands import AcceptHandoff, DeclineHandoff, OfferHandoff
+from services.router.case import SPOKEN, Case, Offer, Route
+from services.router.commands import AcceptHandoff, DeclineHandoff, GiveBack, OfferHandoff
 from services.router.turn import Turn
 from shared import events as ev
 from shared.errors import Conflict, Invalid, NotFound
+from shared.events import Channel, Identity, Scheme
+
+_NO_COST: Final[Mapping[str, float]] = MappingProxyType({})
+_SCHEMES: Final[Mapping[Channel, Scheme]] = MappingProxyType(
+    {"email": "email", "whatsapp": "e164", "sms": "e164"}
+)
 
 
 def offer_handoff(turn: Turn, command: OfferHandoff) -> None:
     if turn.case.state == "closed":
         raise Conflict("the case is closed: reopen it first", name="case-closed")
+    pingpong.check(turn, command)
     if command.to_channel:
         _offer_switch(turn, command)
     else:
@@ -22,9 +34,13 @@ def offer_handoff(turn: Turn, command: OfferHandoff) -> None:
 
 def accept_handoff(turn: Turn, command: AcceptHandoff) -> None:
     offer = _open_offer(turn, command.handoff_id)
+    if offer.to_channel:
+        _accept_switch(turn, command)
+        return
     turn.record(ev.HandoffAccepted(handoff_id=offer.handoff_id, by=command.agent, how="agent"))
     turn.record(ev.CaseAssigned(team=offer.to_team, reason="handoff accepted"))
     clocks.replan(turn)
+    pingpong.judge(turn)
 
 
 def decline_handoff(turn: Turn, command: DeclineHandoff) -> None:
@@ -34,16 +50,43 @@ def decline_handoff(turn: Turn, command: DeclineHandoff) -> None:
     )
 
 
+def give_back(turn: Turn, command: GiveBack) -> None:
+    """Automatic, since it was agreed when it was handed over: no ping-pong."""
+    case = turn.case
+    if case.team != command.team:
+        raise Conflict(
+            f"the case is with {case.team}, not with {command.team} any more: nothing to answer",
+            name="not-yours",
+        )
+    if command.text:
+        turn.record(ev.NoteAdded(note_id=command.note_id, author=command.agent, text=command.text))
+    turn.record(
+        ev.CaseAssigned(team=command.back_to, reason=f"answered by {command.team}", automatic=True)
+    )
+    clocks.replan(turn)
+
+
 def _open_offer(turn: Turn, handoff_id: object) -> Offer:
     offer = next((o for o in turn.case.offers if o.handoff_id == handoff_id), None)
     if offer is None:
         raise NotFound("this handoff is no longer on offer: read the case for its state")
-    if not offer.to_team:
+    return offer
+
+
+def _accept_switch(turn: Turn, command: AcceptHandoff) -> None:
+    """The customer's to accept, by the code: in a message, or told to an agent on the phone."""
+    if not command.by_code:
         raise Conflict(
-            "a channel switch is the customer's to accept, by the code: wait for their message",
+            "a channel switch is the customer's to accept: wait for their message with the code, "
+            "or send the `code` they told you",
             name="customer-accepts",
         )
-    return offer
+    turn.record(
+        ev.HandoffAccepted(
+            handoff_id=command.handoff_id, by=command.agent, how="code told to an agent"
+        )
+    )
+    pingpong.judge(turn)
 
 
 def _offer_switch(turn: Turn, command: OfferHandoff) -> None:
@@ -65,31 +108,32 @@ def _offer_switch(turn: Turn, command: OfferHandoff) -> None:
             name="consent-missing",
             missing=["consent"],
         )
-    _offer(turn, command)
+    _offer(turn, command, {str(channel): cost for channel, cost in row.cost.items()})
     turn.explain(
         "switch", f"{case.channel} to {command.to_channel}",
         f"permitted by the matrix for reason `{command.reason}`, consent: {row.consent}",
         inputs={"product": case.product, "reason": command.reason},
+        trail=switching.tried(policy, *wanted),
     )  # fmt: skip
-    if command.code and case.channel in case.routes and case.channel not in SPOKEN:
-        _invite(turn, command)
+    if command.code:
+        _invite(turn, command, asked=row.consent == "ask")
 
 
 def _offer_transfer(turn: Turn, command: OfferHandoff) -> None:
-    # Recorded results come with the customer's journey; until then none is there.
-    missing = turn.policy.required_results(turn.case.product, command.to_team)
-    if missing:
-        raise Invalid(
-            f"{command.to_team} needs {', '.join(missing)} before it can take this over",
-            name="results-missing",
-            missing=missing,
-        )
+    handed = results.handed_over(turn, command.to_team, command.results)
     if not turn.policy.has_team(command.to_team):
         raise Invalid(f"there is no team {command.to_team!r} in the policy", name="unknown-team")
-    _offer(turn, command)
+    _offer(turn, replace(command, results=handed))
+    case, until = turn.case, turn.policy.offer_expires(turn.now)
+    turn.explain(
+        "transfer", f"{case.team} to {command.to_team}",
+        f"no result that {command.to_team} requires is missing; on offer until "
+        f"{until:%Y-%m-%d %H:%M} UTC",
+        inputs={"product": case.product, "reason": command.reason, "results": list(handed)},
+    )  # fmt: skip
 
 
-def _offer(turn: Turn, command: OfferHandoff) -> None:
+def _offer(turn: Turn, command: OfferHandoff, cost: Mapping[str, float] = _NO_COST) -> None:
     case, policy = turn.case, turn.policy
     to_team = command.to_team
     turn.record(
@@ -106,25 +150,33 @@ def _offer(turn: Turn, command: OfferHandoff) -> None:
             consent=command.consent,
             code_expires_at=policy.code_expires(turn.now) if command.code else None,
             results=command.results,
-            notify=policy.notify_team(to_team or case.team),
+            cost=dict(cost),
+            answer_url=command.answer_url if policy.is_external(to_team) else "",
+            notify=policy.tell_at_once(to_team or case.team),
         )
     )
 
 
-def _invite(turn: Turn, command: OfferHandoff) -> None:
-    """Asks the customer on the channel they are on; using the code is their consent."""
+def _invite(turn: Turn, command: OfferHandoff, *, asked: bool) -> None:
+    """Asks the customer on the channel they are on; using the code is their consent. Who need not
+    be asked, and cannot be written to there, finds it on the new channel."""
     case = turn.case
-    route = case.routes[case.channel]
+    found = _invited_on(case, command, asked)
+    if found is None:
+        return
+    channel, route = found
+    if command.automatic and not turn.policy.reply_account(channel, route.account, command.senders):
+        return  # the page, or the desk, shows the offer
     closed = route.window_closes_at is not None and route.window_closes_at <= turn.now
     assert command.invitation_id is not None
     turn.record(
         ev.ReplyRequested(
             message_id=command.invitation_id,
-            account=leaves_by(turn, case.channel, route.account, command.senders),
-            channel=case.channel,
+            account=leaves_by(turn, channel, route.account, command.senders),
+            channel=channel,
             recipient=route.identity,
             text=switching.invitation(
-                str(command.to_channel), command.own_address, command.code, case.subject
+                str(command.to_channel), command.way, command.code, case.subject, case.language
             ),
             answers=0,
             human=False,
@@ -134,5 +186,24 @@ def _invite(turn: Turn, command: OfferHandoff) -> None:
             template="resume_invite" if closed else "",
             reply_window_closes_at=route.window_closes_at,
             secret=True,
+            purpose="invitation",
         )
     )
+
+
+def _invited_on(case: Case, command: OfferHandoff, asked: bool) -> tuple[Channel, Route] | None:
+    if case.channel in case.routes and case.channel not in SPOKEN:
+        return case.channel, case.routes[case.channel]
+    new = command.to_channel
+    if asked or not new or new in SPOKEN or not command.address:
+        return None
+    known = case.routes.get(new)
+    if known is not None:
+        return new, known
+    scheme = _SCHEMES.get(new)
+    if scheme is None:
+        return None
+    identity = Identity(scheme=scheme, value=command.address)
+    long_ago = case.opened_at  # nobody wrote there yet, so only a template gets through
+    closes_at = long_ago if new == "whatsapp" else None
+    return new, Route(account=command.way.account, identity=identity, window_closes_at=closes_at)

@@ -11,20 +11,21 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.router import queries, redeeming, reports_in
+from services.router import contacts, queries, reports_in, splits
 from services.router.arrivals import Arrivals
 from services.router.case import Case
-from services.router.commands import Command, OfferHandoff
+from services.router.commands import Command
+from services.router.contacts import Contact
 from services.router.decide import Decided
 from services.router.desk import Desk
-from services.router.policies import Policies
+from services.router.offers import Offers
+from services.router.splits import Split
+from services.router.versions.policies import Policies
 from shared import cloudevents
 from shared.broker import Message
-from shared.channels.table import can_send
 from shared.cloudevents import Received
 from shared.errors import NotFound
 from shared.events import (
-    Channel,
     DeliveryReported,
     DeliveryStatusReceived,
     HeartbeatSent,
@@ -37,36 +38,41 @@ from shared.topics import CASES_CHANGED
 
 @dataclass
 class Handlers:
-    """`policies` holds the one in force; it changes between two batches, never within one."""
+    """Each batch and each command reads in its own transaction which policy is in force: that
+    changes between two of them, in every process at once, never within one."""
 
     runtime: Runtime
     policies: Policies
     own: frozenset[Identity] = field(init=False)
-    senders: frozenset[str] = field(init=False)
+    offers: Offers = field(init=False)
 
     def __post_init__(self) -> None:
-        self.senders = frozenset(a.name for a in self.runtime.accounts if can_send(a))
+        self.offers = Offers(
+            self.runtime.accounts, lambda channel: self.policies.current.reply_from.get(channel, "")
+        )
         self.own = frozenset(
             Identity(scheme=scheme, value=value)
             for account in self.runtime.accounts
             for scheme, value in account.own_addresses()
         )
 
-    def desk(self, connection: AsyncConnection) -> Desk:
-        return Desk(connection, self.policies.current, self.runtime.now())
+    @property
+    def senders(self) -> frozenset[str]:
+        """The accounts that can send."""
+        return self.offers.senders
 
-    def own_address(self, channel: Channel) -> str:
-        """Where a customer finds us on a channel: for invitations. Empty when we are not there."""
-        named = self.policies.current.reply_from.get(channel)
-        ours = [
-            a for a in self.runtime.accounts if a.channel == channel and named in (None, a.name)
-        ]
-        addresses = sorted(value for account in ours for _, value in account.own_addresses())
-        return addresses[0] if addresses else ""
+    async def desk(self, connection: AsyncConnection) -> Desk:
+        """One batch's work: at one moment, under the policy in force at that moment."""
+        while True:
+            known, now = self.policies.current, self.runtime.now()
+            # Known before this moment and newest after it. Otherwise a case could be dated before
+            # the version it names, or after one that it should have named.
+            if await self.policies.in_force(connection) is known:
+                return Desk(connection, known, now, self.offers)
 
     async def on_messages(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """messages.received: customers, cases, deadlines."""
-        desk = self.desk(connection)
+        desk = await self.desk(connection)
         desk.published.extend(_passed_on(r) for r in batch if isinstance(r.body, HeartbeatSent))
         messages = [r.body for r in batch if isinstance(r.body, MessageReceived)]
         if messages:
@@ -80,7 +86,7 @@ class Handlers:
 
     async def on_deliveries(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """deliveries.reported: what became of our replies."""
-        desk = self.desk(connection)
+        desk = await self.desk(connection)
         reports = [
             (r.id, r.body)
             for r in batch
@@ -97,15 +103,44 @@ class Handlers:
 
         Raises Refused, and then nothing is written.
         """
-        desk = self.desk(connection)
+        desk = await self.desk(connection)
         desk.seat(await queries.lock_cases(connection, [case_id]))
         if case_id not in desk.cases:
             raise NotFound(f"there is no case {case_id}: take its id from /v1/inbox")
         command = choose(desk.cases[case_id])
         decided = desk.decide(case_id, command)
         await desk.save()
-        if isinstance(command, OfferHandoff) and command.code:
-            await redeeming.keep_code(connection, decided.case, command)
+        return decided
+
+    async def on_contact(
+        self, connection: AsyncConnection, contact: Contact, allow: Callable[[Case], None]
+    ) -> Case:
+        """A case that one of our people opens; `allow` may refuse by the case that waits for it.
+
+        Raises Refused, and then nothing is written.
+        """
+        desk = await self.desk(connection)
+        case = desk.cases[await contacts.open_case(desk, self.own, contact)]
+        if contact.opening.parent_id is not None:
+            allow(desk.cases[contact.opening.parent_id])
+        await desk.save()
+        return case
+
+    async def on_split(
+        self,
+        connection: AsyncConnection,
+        case_id: UUID,
+        asked: Split,
+        choose: Callable[[Case], Command],
+        allow: Callable[[Case], None],
+    ) -> Decided:
+        """Messages leave a case; `choose` and `allow` may refuse by this one and the other.
+
+        Raises Refused, and then nothing is written.
+        """
+        desk = await self.desk(connection)
+        decided = await splits.split(desk, case_id, asked, choose, allow)
+        await desk.save()
         return decided
 
 

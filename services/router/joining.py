@@ -1,6 +1,7 @@
 """Which case a message belongs to (DESIGN 5, "Joining"). Pure.
 
 same thread                                    → that case
+an answer to a survey's question               → that case
 same customer and account, open case           → that case
 another account, same product, within `window` → the case touched last
 closed, within `reopen`                        → that case, reopened
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.router import survey_answers
 from services.router.case import Case
 from services.router.policy import Policy
 from shared.events import MessageReceived
@@ -43,12 +45,15 @@ def join(
     `product_of` tells the message's own product, and is asked only where it matters.
     """
     for case in threads:
-        if alive(case, policy, now):
-            marked = "" if case.customer_id == customer_id else "other_sender"
+        marked = "" if case.customer_id == customer_id else "other_sender"
+        if alive(case, policy, now) or (not marked and survey_answers.answer(case, message)):
             return Joined(case, "thread", marked)
     if message.shared_sender or not message.sender.identities:
         return Joined(None, "new")
     newest_first = sorted(cases, key=lambda case: (case.touched_at, case.id.int), reverse=True)
+    asked = survey_answers.answered_case(message, newest_first)
+    if asked is not None:
+        return Joined(asked, "survey")
     for case in newest_first:
         if case.state != "closed" and message.account in _accounts(case):
             return Joined(case, "customer")

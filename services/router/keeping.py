@@ -7,8 +7,8 @@ from typing import Final
 
 from sqlalchemy import text
 
-from services.router.policies import Policies
 from services.router.repeating import repeatedly
+from services.router.versions.policies import Policies
 from shared import idempotency
 from shared.database import transaction
 from shared.runtime import Runtime

@@ -38,21 +38,28 @@ CASES: Final = {
     "opened_at": "timestamptz", "closed_at": "timestamptz", "touched_at": "timestamptz",
     "waiting_since": "timestamptz", "answered_at": "timestamptz", "due_at": "timestamptz",
     "due_metric": "text", "at_risk": "text", "reply_window_closes_at": "timestamptz",
-    "doc": "jsonb",
+    "skills": "jsonb", "parent_id": "uuid", "frozen": "text",
+    "hops": "int", "doc": "jsonb",
 }  # fmt: skip
 DEADLINES: Final = {
     "case_id": "uuid", "number": "int", "metric": "text", "state": "text",
     "started_at": "timestamptz", "due_at": "timestamptz", "warn_at": "timestamptz",
     "at_risk": "text", "team": "text", "channel": "text", "rule": "text",
     "policy_version": "int", "ended_at": "timestamptz", "words": "text",
+    "late": "boolean", "priority": "smallint", "agent": "text",
 }  # fmt: skip
 TIMERS: Final = {"case_id": "uuid", "fire_at": "timestamptz"}
 HANDOFFS: Final = {
     "id": "uuid", "case_id": "uuid", "state": "text", "reason": "text", "author": "text",
     "from_team": "text", "to_team": "text", "from_channel": "text", "to_channel": "text",
     "address": "text", "consent": "jsonb", "pack": "jsonb", "offered_at": "timestamptz",
-    "expires_at": "timestamptz",
+    "expires_at": "timestamptz", "cost": "jsonb",
 }  # fmt: skip
+PROMISES: Final = (
+    "id", "case_id", "customer_id", "kind", "what", "by", "team", "channel", "state", "made_at",
+    "due_at", "most", "replaces",
+)  # fmt: skip
+RESULTS: Final = ("case_id", "name", "version", "state", "author", "at", "data", "files")
 CASE_EVENTS: Final = ("case_id", "seq", "version", "type", "at", "actor", "data")
 DECISIONS: Final = (
     "id", "case_id", "version", "at", "kind", "rule", "policy_version", "data"

@@ -1,33 +1,41 @@
 """Who sent these messages: one customer for each, found by identity or made new.
 
 Two routers may meet the same new person at once. The identity row decides: whoever inserts it
-first has the customer, the other waits for that commit and reads it.
+first has the customer, the other waits for that commit and reads it. Whoever moves an identity
+holds the lock of the customer it leaves; so what is read under that lock stays.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.router import conflicts, customers, merging
 from services.router.commands import CustomerFacts
+from services.router.merging import Merge
 from services.router.policy import Policy
+from services.router.recognising import Found, Owner, Recognised, named, recognise
 from shared.database import copy, driver
 from shared.events import Identity, MessageReceived
-from shared.ids import new_id
-
-Found = dict[Identity, UUID]
 
 
 @dataclass
 class People:
-    """Customers by message id, and what is known of them."""
+    """Customers by message id, and what is known of them.
+
+    marked  messages found only by what they say of themselves: no reply goes where they came from
+    merges  records that these messages proved to be one person's: their cases are to be carried
+    """
 
     of: dict[UUID, UUID] = field(default_factory=dict)
     facts: dict[UUID, CustomerFacts] = field(default_factory=dict)
+    marked: dict[UUID, str] = field(default_factory=dict)
+    merges: list[Merge] = field(default_factory=list)
 
 
 async def identify(
@@ -35,67 +43,74 @@ async def identify(
     messages: Sequence[MessageReceived],
     policy: Policy,
     also: Iterable[UUID] = (),
+    now: datetime | None = None,
 ) -> People:
-    """Finds or makes the customer of each message and locks them all, by id (`also` too)."""
-    wanted = {i for m in messages for i in (*m.sender.identities, *_former(m))}
+    """Finds or makes the customer of each message and locks them all, by id (`also` too; the facts
+    of one that was merged are those of the record it went into).
+
+    now  the moment that merges and conflicts are dated by; None: this one
+    """
+    now = now or datetime.now(UTC)
+    wanted = {identity for message in messages for identity in named(message)}
     known = await _read(connection, wanted)
-    made: set[UUID] = set()
+    made, also, standing = set[UUID](), set(also), dict[UUID, UUID]()
     facts: dict[UUID, CustomerFacts] = {}
     while True:
-        people, new, gone = _assign(messages, known, made)
-        await _detach(connection, gone)
-        taken = await _insert(connection, new)
-        known |= {identity: new[identity][0] for identity in new.keys() - taken}
+        seen = await _recognise(connection, messages, known, made, policy)
+        taken = await _insert(connection, seen.new)
+        known |= {i: Owner(seen.new[i][0]) for i in seen.new.keys() - taken}
         if taken:
             known |= await _read(connection, taken)  # another router met them first
             continue
-        facts |= await _lock(connection, {*people.values(), *also} - made - facts.keys())
-        moved = await _moved(connection, wanted - gone, known)
-        if not moved:
+        locked, merged = await _lock(connection, (seen.customers | also) - made - facts.keys())
+        facts |= locked
+        if merged:  # while we waited for their lock; what we had inserted goes along
+            standing |= await customers.roots(connection, merged)
+            await merging.move_identities(connection, {id: standing[id] for id in merged})
+            also = {standing.get(id, id) for id in also}
+        if not await _moved(connection, wanted, known) and not merged:
             break
-        known |= moved  # a code was redeemed while we waited for the customer
-    await _verify(connection, messages)
-    made &= {*known.values(), *people.values()}
-    await _create(connection, made, messages, people)
+    merges = await _settle(connection, seen, now)
+    made &= {*seen.people.values(), *seen.owners.values()}
+    await _create(connection, made, messages, seen.people)
     facts |= {customer: CustomerFacts(id=customer) for customer in made}
-    return People(people, await _standing(connection, facts, messages, people, policy))
+    await conflicts.note(connection, seen.conflicts, now)
+    await conflicts.note_claims(connection, seen.claims, now)
+    facts = await _standing(connection, facts, messages, seen, policy)
+    facts |= {id: facts[into] for id, into in standing.items() if into in facts}
+    return People(seen.people, facts, seen.marked, merges)
 
 
-def _former(message: MessageReceived) -> tuple[Identity, ...]:
-    return (message.sender.former,) if message.sender.former is not None else ()
+async def _recognise(
+    connection: AsyncConnection,
+    messages: Sequence[MessageReceived],
+    known: Found,
+    made: set[UUID],
+    policy: Policy,
+) -> Recognised:
+    """What a person took apart is looked up only where something would be merged."""
+    seen = recognise(messages, known, made, is_shared=policy.is_shared)
+    if not seen.meetings:
+        return seen
+    parties = {id for m in seen.meetings for id in (m.winner, m.loser)}
+    bars = await merging.bars(connection, parties)
+    return recognise(messages, known, made, bars, policy.is_shared) if bars else seen
 
 
-def _assign(
-    messages: Sequence[MessageReceived], known: Found, made: set[UUID]
-) -> tuple[dict[UUID, UUID], dict[Identity, tuple[UUID, bool]], set[Identity]]:
-    """(customer by message, identities to insert, identities to detach), in message order.
-
-    What was asserted adds nothing to a customer. A changed number detaches: the platform says its
-    user has another one now, and the old one may soon be a stranger's. Customers that did not
-    exist before are added to `made`.
-    """
-    found, new, gone = dict(known), dict[Identity, tuple[UUID, bool]](), set[Identity]()
-    people: dict[UUID, UUID] = {}
-    for message in messages:
-        sender = message.sender
-        proven = sender.authentication == "proven"
-        for former in _former(message):
-            if proven and former in found:
-                found.setdefault(sender.identities[0], found[former])
-                new.setdefault(sender.identities[0], (found.pop(former), True))
-                new.pop(former, None)
-                gone.add(former)
-        customer = next((found[i] for i in sender.identities if i in found), None)
-        fresh = customer is None
-        if customer is None:
-            customer = new_id()
-            made.add(customer)
-        people[message.id] = customer
-        for identity in sender.identities if proven else sender.identities[:1]:
-            if identity not in found and (proven or fresh):
-                found[identity] = customer
-                new[identity] = (customer, proven)
-    return people, new, gone - new.keys()
+async def _settle(connection: AsyncConnection, seen: Recognised, now: datetime) -> list[Merge]:
+    """What the messages proved becomes the record; all customers concerned are locked."""
+    await _detach(connection, seen.gone)
+    await _take_over(connection, seen.taken_over)
+    merges = await merging.unite(
+        connection,
+        [Merge.of(meeting, merging.PROVEN) for meeting in seen.meetings],
+        now,
+        seen.proven,
+    )
+    ours = seen.absorbed.keys() - {m.loser for m in seen.meetings}
+    await merging.move_identities(connection, {id: seen.absorbed[id] for id in ours})
+    await _verify(connection, seen.proven)
+    return merges
 
 
 async def _detach(connection: AsyncConnection, gone: set[Identity]) -> None:
@@ -103,30 +118,59 @@ async def _detach(connection: AsyncConnection, gone: set[Identity]) -> None:
         await (await driver(connection)).execute(
             "DELETE FROM identities USING unnest($1::text[], $2::text[]) AS gone (scheme, value) "
             "WHERE identities.scheme = gone.scheme AND identities.value = gone.value",
-            *zip(*sorted((i.scheme, i.value) for i in gone), strict=True),
+            *_columns(gone),
         )
 
 
-async def _moved(connection: AsyncConnection, wanted: set[Identity], known: Found) -> Found:
-    """Identities that belong to another customer than we read. Whoever moves one holds the lock
-    of the customer it leaves, so from here on it stays."""
+async def _take_over(
+    connection: AsyncConnection, new: Mapping[Identity, tuple[UUID, bool]]
+) -> None:
+    """A number that left one customer in this batch and came with another."""
+    if new:
+        await (await driver(connection)).execute(
+            "UPDATE identities SET customer_id = new.customer_id, verified = new.verified "
+            "FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bool[]) "
+            "AS new (scheme, value, customer_id, verified) "
+            "WHERE identities.scheme = new.scheme AND identities.value = new.value",
+            *zip(*((i.scheme, i.value, *owner) for i, owner in new.items()), strict=True),
+        )
+
+
+async def _moved(connection: AsyncConnection, wanted: Collection[Identity], known: Found) -> bool:
+    """Whether identities belong to another customer than we read (or to none); `known` is brought
+    up to date."""
     now = await _read(connection, wanted)
-    return {identity: owner for identity, owner in now.items() if known.get(identity) != owner}
+    moved = {i: owner for i, owner in now.items() if i not in known or _differs(owner, known[i])}
+    gone = (known.keys() & set(wanted)) - now.keys()
+    known |= moved
+    for identity in gone:
+        del known[identity]
+    return bool(moved or gone)
 
 
-async def _read(connection: AsyncConnection, identities: set[Identity]) -> Found:
+def _differs(one: Owner, other: Owner) -> bool:
+    return one.customer != other.customer
+
+
+async def _read(connection: AsyncConnection, identities: Collection[Identity]) -> Found:
     if not identities:
         return {}
     rows = await (await driver(connection)).fetch(
-        "SELECT scheme, value, customer_id FROM identities JOIN unnest($1::text[], $2::text[]) "
+        "SELECT scheme, value, held.customer_id, held.verified OR NOT EXISTS (SELECT 1 FROM "
+        "identities AS other WHERE other.customer_id = held.customer_id "
+        "AND (other.scheme, other.value) <> (held.scheme, held.value)) AS firm "
+        "FROM identities AS held JOIN unnest($1::text[], $2::text[]) "
         "AS wanted (scheme, value) USING (scheme, value)",
-        *zip(*((i.scheme, i.value) for i in identities), strict=True),
+        *_columns(identities),
     )
-    return {Identity(scheme=r["scheme"], value=r["value"]): r["customer_id"] for r in rows}
+    return {
+        Identity(scheme=r["scheme"], value=r["value"]): Owner(r["customer_id"], r["firm"])
+        for r in rows
+    }
 
 
 async def _insert(
-    connection: AsyncConnection, new: dict[Identity, tuple[UUID, bool]]
+    connection: AsyncConnection, new: Mapping[Identity, tuple[UUID, bool]]
 ) -> set[Identity]:
     """Inserts in sorted order (no deadlock); returns those another transaction had already."""
     if not new:
@@ -141,22 +185,21 @@ async def _insert(
     return set(new) - {Identity(scheme=r["scheme"], value=r["value"]) for r in rows}
 
 
-async def _verify(connection: AsyncConnection, messages: Sequence[MessageReceived]) -> None:
+async def _verify(connection: AsyncConnection, proven: Collection[Identity]) -> None:
     """A proven sender verifies the identity it was first only asserted with."""
-    proven = {
-        (i.scheme, i.value)
-        for m in messages
-        if m.sender.authentication == "proven"
-        for i in m.sender.identities
-    }
     if proven:
         await (await driver(connection)).execute(
             "UPDATE identities SET verified = true FROM (SELECT scheme, value FROM identities "
             "JOIN unnest($1::text[], $2::text[]) AS proven (scheme, value) USING (scheme, value) "
             "WHERE NOT verified ORDER BY scheme, value FOR UPDATE OF identities) AS found "
             "WHERE identities.scheme = found.scheme AND identities.value = found.value",
-            *zip(*sorted(proven), strict=True),
+            *_columns(proven),
         )
+
+
+def _columns(identities: Iterable[Identity]) -> tuple[tuple[str, ...], ...]:
+    """Schemes and values, in the one order in which their rows are locked."""
+    return tuple(zip(*sorted((i.scheme, i.value) for i in identities), strict=True))
 
 
 async def _create(
@@ -171,28 +214,34 @@ async def _create(
     await copy(connection, "customers", ("id", "name", "language"), rows)
 
 
-async def _lock(connection: AsyncConnection, customers: set[UUID]) -> dict[UUID, CustomerFacts]:
-    """The customer row serialises "its open case, or a new one"."""
+async def _lock(
+    connection: AsyncConnection, ids: Collection[UUID]
+) -> tuple[dict[UUID, CustomerFacts], set[UUID]]:
+    """The customer row serialises "its open case, or a new one". Also: which of them were merged
+    into others before we had the lock."""
     rows = await (await driver(connection)).fetch(
-        "SELECT id, language FROM customers WHERE id = ANY($1) ORDER BY id FOR UPDATE",
-        list(customers),
+        "SELECT id, language, merged_into FROM customers WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+        list(ids),
     )
-    return {r["id"]: CustomerFacts(id=r["id"], language=r["language"], known=True) for r in rows}
+    locked = {r["id"]: CustomerFacts(id=r["id"], language=r["language"], known=True) for r in rows}
+    return locked, {row["id"] for row in rows if row["merged_into"] is not None}
 
 
 async def _standing(
     connection: AsyncConnection,
     facts: dict[UUID, CustomerFacts],
     messages: Sequence[MessageReceived],
-    people: dict[UUID, UUID],
+    seen: Recognised,
     policy: Policy,
 ) -> dict[UUID, CustomerFacts]:
-    """Group and house of each customer, by all the identities on record and this message's."""
+    """Group and house of each customer, by all the identities on record and those of the batch
+    that are theirs; what is only said of somebody gives no standing."""
     if not (policy.customers.groups or policy.customers.internal_domains):
         return facts
     theirs: dict[UUID, set[Identity]] = defaultdict(set)
     for message in messages:
-        theirs[people[message.id]].update(message.sender.identities)
+        customer = seen.people[message.id]
+        theirs[customer].update(i for i in named(message) if seen.owners.get(i) == customer)
     rows = await (await driver(connection)).fetch(
         "SELECT customer_id, scheme, value FROM identities WHERE customer_id = ANY($1)",
         [customer for customer, fact in facts.items() if fact.known],
@@ -201,6 +250,6 @@ async def _standing(
         theirs[row["customer_id"]].add(Identity(scheme=row["scheme"], value=row["value"]))
     for customer, identities in theirs.items():
         group, internal = policy.standing(tuple(identities))
-        if group or internal:
+        if customer in facts and (group or internal):
             facts[customer] = replace(facts[customer], group=group, internal=internal)
     return facts

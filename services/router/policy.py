@@ -1,6 +1,6 @@
 """The policy in force: who answers, by when, and why.
 
-A `Policy` is a policy file (`policy_model`: every section is an attribute) that can be asked. It is
+A `Policy` is a policy file (`rules/model`: every section is an attribute) that can be asked. It is
 immutable and pure: the same facts at the same moment always get the same answer, and each answer
 carries the rules that were tried for it.
 
@@ -10,7 +10,7 @@ carries the rules that were tried for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,22 +18,44 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
-from services.router.conditions import Evaluation, Facts, Rule, RuleTrial
-from services.router.policy_file import PolicyError, load
-from services.router.policy_model import RoutingRule
 from services.router.policy_terms import PolicyTerms
+from services.router.rules.conditions import Evaluation, Facts, Rule, RuleTrial
+from services.router.rules.file import PolicyError, load
+from services.router.rules.model import EscalationRule, RoutingRule
 from shared.durations import Duration
 from shared.events import Metric, Priority
 from shared.yamlfile import Document, Problem
 
-__all__ = ["Facts", "Policy", "PolicyError", "Routing", "RuleTrial", "ServiceLevel"]
+__all__ = [
+    "EscalationRule",
+    "Facts",
+    "Policy",
+    "PolicyError",
+    "Routing",
+    "RuleTrial",
+    "ServiceLevel",
+    "Step",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One target of a routing rule: whom a case is offered to.
+
+    wait  wall clock; unclaimed for so long it goes on to the next step. None: it stays
+    """
+
+    team: str
+    skills: tuple[str, ...]
+    wait: Duration | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
     """Who answers, by which rule; `trail` holds the rules tried, the last of which matched.
 
-    by_default  no condition matched: it is the rule for everything else
+    team, skills, wait  of the rule's first step (`Policy.step`)
+    by_default          no condition matched: it is the rule for everything else
     """
 
     rule: str
@@ -45,6 +67,7 @@ class Routing:
     by_default: bool
     facts: Facts
     trail: tuple[RuleTrial, ...]
+    wait: Duration | None = None
 
     @property
     def inputs(self) -> Mapping[str, Any]:
@@ -58,6 +81,7 @@ class ServiceLevel:
 
     targets      by metric; one that is not there is not promised
     warn_before  counted back from due in the same calendar
+    escalate     what else is done before and after due
     """
 
     rule: str
@@ -65,6 +89,7 @@ class ServiceLevel:
     targets: Mapping[Metric, Duration]
     warn_before: tuple[Duration, ...]
     trail: tuple[RuleTrial, ...]
+    escalate: tuple[EscalationRule, ...] = ()
 
 
 class Policy(PolicyTerms):
@@ -106,6 +131,33 @@ class Policy(PolicyTerms):
         """What `regie policy check` tells though the policy can rule."""
         return tuple(self._document.problems)
 
+    # --- steps -----------------------------------------------------------------------------
+
+    def step(self, rule: str, index: int) -> Step | None:
+        """Whom a case of a routing rule is offered to, counted from 0; None for no such.
+
+        The last one has no `wait`: where the file gives its last target one, a step follows that
+        nobody wrote, the fallback team (or the same team), without skills.
+        """
+        steps = self.steps.get(rule, ())
+        return steps[index] if 0 <= index < len(steps) else None
+
+    @cached_property
+    def steps(self) -> Mapping[str, tuple[Step, ...]]:
+        """By routing rule."""
+        return {rule.name: tuple(self._steps(rule)) for rule in self.routing}
+
+    def _steps(self, rule: RoutingRule) -> Iterator[Step]:
+        last = Step(rule.team, rule.skills)
+        for target in rule.targets:
+            skills = rule.skills if target.skills is None else target.skills
+            last = Step(target.team or rule.team, skills, target.wait)
+            yield last
+        if not rule.targets:
+            yield last
+        elif last.wait is not None:
+            yield Step(self.fallback_of(last.team) or last.team, ())
+
     # --- rules -----------------------------------------------------------------------------
 
     def route(self, facts: Facts, now: datetime) -> Routing:
@@ -134,13 +186,15 @@ class Policy(PolicyTerms):
     def _route(self, facts: Facts, evaluation: Evaluation) -> Routing:
         rule, trail = evaluation.first_match(self.routing)
         assert rule is not None, "the last rule has no condition"
-        return _routing(rule, facts, trail)
+        return _routing(rule, self.steps[rule.name][0], facts, trail)
 
     def _service_level(self, evaluation: Evaluation) -> ServiceLevel | None:
         rule, trail = evaluation.first_match(self.service_levels)
         if rule is None:
             return None
-        return ServiceLevel(rule.name, rule.calendar, rule.targets, rule.warn_before, trail)
+        return ServiceLevel(
+            rule.name, rule.calendar, rule.targets, rule.warn_before, trail, rule.escalate
+        )
 
     def _evaluation(self, facts: Facts, now: datetime, names: frozenset[str]) -> Evaluation:
         return Evaluation(facts, now, self.working_time, names)
@@ -157,17 +211,18 @@ class Policy(PolicyTerms):
 _DECIDED = frozenset(("team", "product", "priority", "tags"))
 
 
-def _routing(rule: RoutingRule, facts: Facts, trail: tuple[RuleTrial, ...]) -> Routing:
+def _routing(rule: RoutingRule, first: Step, facts: Facts, trail: tuple[RuleTrial, ...]) -> Routing:
     return Routing(
         rule=rule.name,
-        team=rule.team,
+        team=first.team,
         product=facts.product or rule.product or "",
         priority=rule.priority or _priority(facts.priority),
-        skills=rule.skills,
+        skills=first.skills,
         tags=tuple(dict.fromkeys((*facts.tags, *rule.tags))),
         by_default=rule.when is None,
         facts=facts,
         trail=trail,
+        wait=first.wait,
     )
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from services.router.calendars import Calendar
 from services.router.openings import Openings
-from services.router.policy_model import Notify, PolicyFile
-from services.router.policy_values import SUPERVISORS
-from shared.events import Channel, Identity, Target
+from services.router.rules.model import Notify, PolicyFile, QuietHours
+from services.router.rules.quiet import Quiet
+from services.router.rules.values import SUPERVISORS
+from shared.events import Channel, Identity, Priority, Target
+
+Addressee = tuple[Target, Quiet | None]
 
 
 class PolicyTerms(PolicyFile):
@@ -37,26 +42,39 @@ class PolicyTerms(PolicyFile):
             for name, section in self.calendars.items()
         }
 
+    def instant(self, moment: datetime) -> datetime:
+        """In UTC. Without an offset it is local time of the file."""
+        local = moment if moment.tzinfo else moment.replace(tzinfo=self.timezone)
+        return local.astimezone(UTC)
+
     # --- teams -----------------------------------------------------------------------------
 
     def has_team(self, name: str) -> bool:
         return name in self.teams
 
+    def is_external(self, team: str) -> bool:
+        """A chain partner: nobody there has a key."""
+        return team in self.teams and self.teams[team].external
+
     def fallback_of(self, team: str) -> str:
         """The team that steps in; empty for none."""
         return (self.teams[team].fallback or "") if team in self.teams else ""
 
-    def notify_team(self, team: str) -> tuple[Target, ...]:
-        """Where its reminders go."""
-        return _targets(team, self.teams[team].notify) if team in self.teams else ()
+    def gives(self, team: str) -> bool:
+        """Whether its waiting cases go to its online agents by themselves."""
+        return team in self.teams and self.teams[team].give
 
-    def notify_on_breach(self, team: str) -> tuple[Target, ...]:
-        """Whom `on_breach` tells, each once."""
-        told = {
-            "team": self.notify_team(team),
-            SUPERVISORS: _targets(SUPERVISORS, self.supervisors.notify),
-        }
-        return tuple(target for who in self.on_breach.notify for target in told[who])
+    def capacity_of(self, team: str) -> int | None:
+        """What an agent of it has at most, in weights of running cases; None: no bound."""
+        return self.teams[team].capacity if team in self.teams else None
+
+    def weight(self, channel: str) -> float:
+        """What a running case on this channel counts against its agent's capacity."""
+        return self.weight_by_channel.get(channel, 1.0)
+
+    @cached_property
+    def weight_by_channel(self) -> Mapping[str, float]:
+        return dict(self.weights.items())
 
     def required_results(self, product: str, receiver: str) -> list[str]:
         """The results of a product without which a team cannot take its cases over."""
@@ -74,6 +92,58 @@ class PolicyTerms(PolicyFile):
         """
         named = (account, self.reply_from.get(channel, ""))
         return next((n for n in named if n and (senders is None or n in senders)), "")
+
+    # --- who is told -----------------------------------------------------------------------
+
+    def notify_team(self, team: str, now: datetime, priority: Priority) -> tuple[Target, ...]:
+        """Where what a team must know goes at `now`, of a case of this priority.
+
+        In a recipient's quiet hours `not_before` is their end.
+        """
+        return tuple(_woken(self.recipients.get(team, ()), now, priority))
+
+    def tell_at_once(self, team: str) -> tuple[Target, ...]:
+        """The same for what runs out within hours, such as an offer: it waits for no morning."""
+        return tuple(target for target, _ in self.recipients.get(team, ()))
+
+    def notify_supervisors(self, now: datetime, priority: Priority) -> tuple[Target, ...]:
+        return tuple(_woken(self.supervising, now, priority))
+
+    def notify_named(
+        self, names: Sequence[str], team: str, now: datetime, priority: Priority
+    ) -> tuple[Target, ...]:
+        """`team` and `supervisors`, in the order named, each once."""
+        told: list[Target] = []
+        for name in dict.fromkeys(names):
+            if name == SUPERVISORS:
+                told += self.notify_supervisors(now, priority)
+            else:
+                told += self.notify_team(team, now, priority)
+        return tuple(told)
+
+    def notify_on_breach(self, team: str, now: datetime, priority: Priority) -> tuple[Target, ...]:
+        """Whom `on_breach` tells."""
+        return self.notify_named(self.on_breach.notify, team, now, priority)
+
+    @cached_property
+    def recipients(self) -> Mapping[str, tuple[Addressee, ...]]:
+        return {
+            name: tuple(self._addressees(name, team.notify)) for name, team in self.teams.items()
+        }
+
+    @cached_property
+    def supervising(self) -> tuple[Addressee, ...]:
+        return tuple(self._addressees(SUPERVISORS, self.supervisors.notify))
+
+    def _addressees(self, name: str, notify: Iterable[Notify]) -> Iterator[Addressee]:
+        for entry in notify:
+            target = Target(kind=entry.kind, address=entry.address, name=name)
+            yield target, self._quiet(entry.quiet_hours or self.quiet_hours)
+
+    def _quiet(self, hours: QuietHours | None) -> Quiet | None:
+        if hours is None:
+            return None
+        return Quiet(hours.start, hours.end, hours.timezone or self.timezone, hours.spared)
 
     # --- until when ------------------------------------------------------------------------
 
@@ -114,13 +184,11 @@ class PolicyTerms(PolicyFile):
         return frozenset(domain.lower() for domain in self.customers.internal_domains)
 
 
-def _targets(name: str, notify: Iterable[Notify]) -> tuple[Target, ...]:
-    return tuple(_each(name, notify))
-
-
-def _each(name: str, notify: Iterable[Notify]) -> Iterator[Target]:
-    for entry in notify:
-        yield Target(kind=entry.kind, address=entry.address, name=name)
+def _woken(those: Iterable[Addressee], now: datetime, priority: Priority) -> Iterator[Target]:
+    """Each with the end of its quiet hours, where it would come within them."""
+    for target, quiet in those:
+        not_before = None if quiet is None else quiet.until(now, priority)
+        yield target if not_before is None else replace(target, not_before=not_before)
 
 
 def _comparable(identity: str) -> str:

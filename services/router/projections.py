@@ -8,12 +8,12 @@ from uuid import UUID
 
 import msgspec
 
-from services.router import models
+from services.router import models, moved_rows, projections_journey
 from services.router.case import PRIORITIES, Case, Deadline
-from services.router.codes import masked
 from services.router.firing import next_fire
 from services.router.models import MessageRow
 from shared import events as ev
+from shared.codes import masked
 from shared.database import copy, driver, upsert
 from shared.ids import new_id
 
@@ -34,12 +34,13 @@ async def save(desk: Desk, changed: Mapping[UUID, Case], stored: Mapping[UUID, C
     await copy(connection, "case_events", models.CASE_EVENTS, [_event_row(c) for c in desk.changes])
     await copy(connection, "messages", MessageRow._fields, desk.messages + list(_outgoing(desk)))
     await _update_messages(desk)
+    await moved_rows.save(desk)
+    await projections_journey.save(desk, changed, stored)
     await _save_deadlines(desk, changed, stored)
     await _save_timers(desk, changed, stored)
     await copy(
         connection, "decisions", models.DECISIONS, [_decision_row(desk, *d) for d in desk.decisions]
     )
-    await _save_handoffs(desk)
 
 
 def _case_row(case: Case) -> tuple[Any, ...]:
@@ -51,7 +52,8 @@ def _case_row(case: Case) -> tuple[Any, ...]:
         case.team, case.agent, case.claim_until, case.state, _RANKS[case.priority], case.product,
         case.version, case.seq, case.opened_at, case.closed_at, case.touched_at,
         case.waiting_since, case.answered_at, due_at, due_metric, risk,
-        route.window_closes_at if route else None, _json(case.pruned()),
+        route.window_closes_at if route else None, _json(case.skills), case.parent_id,
+        case.frozen, case.hopped, _json(case.pruned()),
     )  # fmt: skip
 
 
@@ -59,6 +61,8 @@ def _event_row(change: ev.CaseChanged) -> tuple[Any, ...]:
     event = change.event
     if isinstance(event, ev.ReplyRequested) and event.secret:
         event = msgspec.structs.replace(event, text=masked(event.text))
+    if isinstance(event, ev.HandoffOffered) and event.answer_url:
+        event = msgspec.structs.replace(event, answer_url="")
     kind = ev.type_name(type(event).__name__)
     return (
         change.case_id, change.seq, change.version, kind, change.at, change.actor, _json(event)
@@ -87,7 +91,8 @@ def _deadline_row(case: Case, d: Deadline) -> tuple[Any, ...]:
     warn_at = d.warn_at[d.step] if d.step < len(d.warn_at) else None
     return (
         case.id, d.number, d.metric, d.state, d.started_at, d.due_at, warn_at, d.at_risk,
-        d.team or case.team, case.channel, d.rule, d.policy_version, d.ended_at, d.words,
+        d.team or case.team, d.channel or case.channel, d.rule, d.policy_version, d.ended_at,
+        d.words, d.late, _RANKS[d.priority], d.agent,
     )  # fmt: skip
 
 
@@ -102,7 +107,7 @@ def _decision_row(desk: Desk, case_id: UUID, version: int, decision: Any) -> tup
 async def _save_timers(
     desk: Desk, changed: Mapping[UUID, Case], stored: Mapping[UUID, Case]
 ) -> None:
-    fires = {id: next_fire(case, desk.now) for id, case in changed.items()}
+    fires = {id: next_fire(case, desk.policy, desk.now) for id, case in changed.items()}
     rows = [(id, at) for id, at in fires.items() if at is not None]
     await copy(
         desk.connection, "timers", tuple(models.TIMERS), [r for r in rows if r[0] not in stored]
@@ -179,43 +184,6 @@ async def _update_messages(desk: Desk) -> None:
             "AS new (id, state, provider_id, error) WHERE messages.id = new.id",
             list(rows), *zip(*rows.values(), strict=True),
         )  # fmt: skip
-
-
-async def _save_handoffs(desk: Desk) -> None:
-    offers = [_handoff_row(desk, c) for c in desk.changes if isinstance(c.event, ev.HandoffOffered)]
-    await upsert(desk.connection, "handoffs", models.HANDOFFS, ("id",), offers)
-    ends: dict[UUID, str] = {}
-    for change in desk.changes:
-        match change.event:
-            case ev.HandoffAccepted(handoff_id=id):
-                ends[id] = "accepted"
-            case ev.HandoffDeclined(handoff_id=id):
-                ends[id] = "declined"
-            case ev.HandoffExpired(handoff_id=id):
-                ends[id] = "expired"
-    if ends:
-        await (await driver(desk.connection)).execute(
-            "UPDATE handoffs SET state = new.state, ended_at = $3 "
-            "FROM unnest($1::uuid[], $2::text[]) AS new (id, state) WHERE handoffs.id = new.id",
-            list(ends), list(ends.values()), desk.now,
-        )  # fmt: skip
-
-
-def _handoff_row(desk: Desk, change: ev.CaseChanged) -> tuple[Any, ...]:
-    offer, case = change.event, desk.cases[change.case_id]
-    assert isinstance(offer, ev.HandoffOffered)
-    due_at, metric = case.effective_due()
-    pack = {
-        "subject": case.subject, "asked": case.preview, "product": case.product,
-        "waiting_since": case.waiting_since, "due_at": due_at, "due_metric": metric,
-        "results": offer.results,
-    }  # fmt: skip
-    return (
-        offer.handoff_id, case.id, "offered", offer.reason, offer.author, offer.from_team,
-        offer.to_team, offer.from_channel, offer.to_channel, offer.address,
-        None if offer.consent is None else _json(offer.consent), _json(pack), change.at,
-        offer.code_expires_at or offer.expires_at,
-    )  # fmt: skip
 
 
 def _json(value: Any) -> str:

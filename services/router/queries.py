@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -15,6 +16,8 @@ from services.router.case import Case
 from shared.database import driver
 
 _CASES: Final = msgspec.json.Decoder(Case)
+# The one order of everything that waits: effective due, priority, age, id.
+QUEUE: Final = "due_at, priority, opened_at, id"
 Ref = tuple[str, str]  # (account, provider message id)
 
 
@@ -37,6 +40,7 @@ class Code:
     """A resume code on record."""
 
     hash: bytes
+    digits: bytes | None
     handoff_id: UUID
     case_id: UUID
     customer_id: UUID
@@ -44,6 +48,14 @@ class Code:
     address: str
     expires_at: datetime
     redeemed_at: datetime | None
+
+
+class Opening(NamedTuple):
+    """What an agent with room could take: a team's cases on these channels, of these skills."""
+
+    team: str
+    skills: tuple[str, ...]
+    channels: tuple[str, ...]
 
 
 async def unseen(connection: AsyncConnection, keys: Sequence[UUID], now: datetime) -> set[UUID]:
@@ -89,15 +101,23 @@ def _known(row: Mapping[str, object]) -> Known:
 
 
 async def codes_by_hash(connection: AsyncConnection, hashes: Iterable[bytes]) -> dict[bytes, Code]:
-    """Not locked: a code is redeemed under its case's lock, so read it again once that is held."""
+    """By the hash of the code, or of the digits that stand for it as long as it is not spent.
+
+    Not locked: a code is redeemed under its case's lock, so read it again once that is held.
+    """
     wanted = list(hashes)
     if not wanted:
         return {}
     rows = await (await driver(connection)).fetch(
-        f"SELECT {', '.join(Code.__slots__)} FROM resume_codes WHERE hash = ANY($1) ORDER BY hash",  # noqa: S608 - our own field names
+        f"SELECT {', '.join(Code.__slots__)} FROM resume_codes WHERE hash = ANY($1) "  # noqa: S608 - our own field names
+        "OR (digits = ANY($1) AND redeemed_at IS NULL) ORDER BY hash",
         wanted,
     )
-    return {row["hash"]: Code(**dict(row)) for row in rows}
+    found = [Code(**dict(row)) for row in rows]
+    by_digits = Counter(code.digits for code in found)
+    # nine digits may stand for two codes: then they open neither
+    keyed = {code.digits: code for code in found if code.digits and by_digits[code.digits] == 1}
+    return keyed | {code.hash: code for code in found}
 
 
 async def wrong_codes(
@@ -117,20 +137,33 @@ async def wrong_codes(
 
 async def lock_cases(
     connection: AsyncConnection,
-    ids: Iterable[UUID],
-    customers: Iterable[UUID] = (),
+    ids: Collection[UUID],
+    customers: Collection[UUID] = (),
     closed_since: datetime | None = None,
 ) -> dict[UUID, Case]:
-    """These cases, and the customers' open or lately closed ones, locked in order of id."""
-    rows = await (await driver(connection)).fetch(
+    """These cases, and the customers' open or lately closed ones, locked in order of id; with the
+    cases that wait for one of them, which learn what becomes of it."""
+    raw = await driver(connection)
+    waiting = await raw.fetch(_ANCESTORS, list(ids), list(customers), closed_since)
+    rows = await raw.fetch(
         "SELECT doc::text AS doc FROM cases WHERE id = ANY($1) "
         "OR customer_id = ANY($2) AND (state <> 'closed' OR closed_at > $3) "
         "ORDER BY id FOR UPDATE",
-        list(ids),
+        [*ids, *(row["id"] for row in waiting)],
         list(customers),
         closed_since,
     )
     return {case.id: case for case in map(_case, rows)}
+
+
+# Whose parent a case is never changes, so that they can be read before they are locked.
+_ANCESTORS: Final = """
+WITH RECURSIVE above (id) AS (
+    SELECT parent_id FROM cases WHERE parent_id IS NOT NULL AND (id = ANY($1)
+        OR customer_id = ANY($2) AND (state <> 'closed' OR closed_at > $3))
+    UNION SELECT parent_id FROM cases JOIN above USING (id) WHERE parent_id IS NOT NULL
+) SELECT id FROM above
+"""
 
 
 async def lock_idle_cases(connection: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, Case]:
@@ -140,6 +173,41 @@ async def lock_idle_cases(connection: AsyncConnection, ids: Iterable[UUID]) -> d
         list(ids),
     )
     return {case.id: case for case in map(_case, rows)}
+
+
+async def any_free(connection: AsyncConnection, teams: Sequence[str]) -> bool:
+    """Whether one of these teams has a case that nobody has."""
+    found = await (await driver(connection)).fetchval(
+        "SELECT EXISTS (SELECT FROM cases WHERE state = 'open' AND agent = '' AND team = ANY($1))",
+        teams,
+    )
+    return bool(found)
+
+
+async def free_cases(
+    connection: AsyncConnection, openings: Sequence[Opening], most: int
+) -> Sequence[Mapping[str, Any]]:
+    """The first cases nobody has that fit one of these, in the order of the queue; not locked.
+
+    Each opening has its own `most`, so that what one cannot take hides nothing from another.
+    """
+    wanted = msgspec.json.encode([opening._asdict() for opening in openings]).decode()
+    rows: Sequence[Mapping[str, Any]]
+    rows = await (await driver(connection)).fetch(_FREE_CASES, wanted, most)
+    return rows
+
+
+_FREE_CASES: Final = f"""
+SELECT DISTINCT free.*, ARRAY(SELECT jsonb_array_elements_text(asked)) AS skills
+FROM jsonb_to_recordset($1::jsonb) AS opening (team text, skills jsonb, channels text[]),
+    LATERAL (
+        SELECT id, team, channel, due_at, priority, opened_at, skills AS asked FROM cases
+        WHERE state = 'open' AND agent = '' AND cases.team = opening.team
+            AND cases.skills <@ opening.skills AND channel = ANY(opening.channels)
+        ORDER BY {QUEUE} LIMIT $2
+    ) AS free
+ORDER BY {QUEUE}
+"""  # noqa: S608 - our own names
 
 
 def _case(row: Mapping[str, str]) -> Case:

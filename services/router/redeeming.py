@@ -11,21 +11,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.router import codes, queries
+from services.router import queries
 from services.router.case import Case
-from services.router.commands import OfferHandoff
-from services.router.desk import Desk
 from services.router.joining import Joined, alive
 from services.router.queries import Code
+from shared import codes
 from shared.database import copy, driver
 from shared.events import Identity, MessageReceived
+
+if TYPE_CHECKING:
+    from services.router.desk import Desk
 
 _WRONG: Final = 5
 _HOUR: Final = timedelta(hours=1)
@@ -57,6 +58,11 @@ class Codes:
     @property
     def cases(self) -> set[UUID]:
         return {code.case_id for code in self._stored.values()}
+
+    @property
+    def addresses(self) -> set[str]:
+        """Where the codes were sent for: who writes from there shows whose the address is."""
+        return {code.address for code in self._stored.values() if code.address}
 
     @property
     def customers(self) -> set[UUID]:
@@ -122,50 +128,61 @@ class Codes:
                 list(self._spent), list(self._spent.values()), desk.now,
             )  # fmt: skip
         if self._adopted:
-            await self._adopt(desk)
+            await self._verify(desk)
 
-    async def _adopt(self, desk: Desk) -> None:
-        """The address joins the customer, unless it is somebody else's with cases of their own."""
+    async def _verify(self, desk: Desk) -> None:
+        """The address is proven to be the customer's, whose record it joined (`adopting`)."""
         await (await driver(desk.connection)).execute(
-            "UPDATE identities SET customer_id = new.customer_id, verified = true "
+            "UPDATE identities SET verified = true "
             "FROM unnest($1::text[], $2::text[], $3::uuid[]) AS new (scheme, value, customer_id) "
-            "WHERE identities.scheme = new.scheme AND identities.value = new.value AND NOT EXISTS "
-            "(SELECT 1 FROM cases WHERE cases.customer_id = identities.customer_id)",
+            "WHERE identities.scheme = new.scheme AND identities.value = new.value "
+            "AND identities.customer_id = new.customer_id",
             [i.scheme for i, _ in self._adopted],
             [i.value for i, _ in self._adopted],
             [customer for _, customer in self._adopted],
         )
 
 
-async def keep_code(connection: AsyncConnection, case: Case, offer: OfferHandoff) -> None:
-    """Stores the hash of a fresh code beside its offer."""
-    stands = next(o for o in case.offers if o.handoff_id == offer.handoff_id)
-    await connection.execute(
-        _KEEP,
-        {
-            "hash": codes.hashed(offer.code),
-            "handoff": offer.handoff_id,
-            "case": case.id,
-            "customer": case.customer_id,
-            "channel": offer.to_channel,
-            "address": offer.address,
-            "expires": stands.expires_at,
-        },
+async def keep_codes(desk: Desk) -> None:
+    """The hashes of the fresh codes, beside their offers."""
+    rows = [
+        (
+            codes.hashed(offer.code), codes.hashed(codes.digits(offer.code)), offer.handoff_id,
+            case.id, case.customer_id, offer.to_channel, offer.address, desk.now,
+            next(o.expires_at for o in case.offers if o.handoff_id == offer.handoff_id),
+        )
+        for case, offer in desk.standing_offers()
+        if offer.code
+    ]  # fmt: skip
+    await copy(desk.connection, "resume_codes", _KEPT, rows)
+
+
+_KEPT: Final = (
+    "hash", "digits", "handoff_id", "case_id", "customer_id", "channel", "address", "created_at",
+    "expires_at",
+)  # fmt: skip
+
+
+async def opens(connection: AsyncConnection, told: str, handoff_id: UUID, now: datetime) -> bool:
+    """Whether what a customer read out to an agent is the fresh code of this handoff."""
+    written = [*codes.found_in(told), *codes.digits_in(told)]
+    found = await queries.codes_by_hash(connection, map(codes.hashed, written))
+    return any(
+        code.handoff_id == handoff_id and code.redeemed_at is None and code.expires_at > now
+        for code in found.values()
     )
-
-
-_KEEP: Final = text(
-    "INSERT INTO resume_codes (hash, handoff_id, case_id, customer_id, channel, address, "
-    "created_at, expires_at) VALUES (:hash, :handoff, :case, :customer, :channel, :address, "
-    "now(), :expires)"
-)
 
 
 def _shown(message: MessageReceived) -> list[str]:
     """Codes in the subject or the newly written text; none in what answers by itself."""
     if message.automatic or message.echo:
         return []
-    return codes.found_in(message.subject, message.reply_text or message.text)
+    given = str(message.attributes.get("code", ""))  # by the resume page, beside the words
+    shown = codes.found_in(given, message.subject, message.reply_text or message.text)
+    if message.channel == "phone":
+        keyed = str(message.attributes.get("digits", ""))
+        shown += codes.digits_in(keyed, message.reply_text or message.text)
+    return shown
 
 
 def _sender(message: MessageReceived) -> str:

@@ -9,9 +9,10 @@ import structlog
 from services.router.api import routers
 from services.router.case import SPOKEN
 from services.router.clock import GROUP, Clock
+from services.router.giving import Giving
 from services.router.handlers import Handlers
 from services.router.keeping import keep_house
-from services.router.policies import Policies
+from services.router.versions.policies import Policies
 from shared.channels.table import can_send
 from shared.errors import Unavailable
 from shared.runtime import Runtime, Service, Subscription
@@ -37,6 +38,7 @@ def service(runtime: Runtime) -> Service:
             "clock": clock.run,
             "clock floor": clock.keep_floor,
             "heartbeats": clock.beat,
+            "giving": Giving(handlers).run,
             "house keeping": lambda: keep_house(runtime, policies),
         },
         start=lambda: _load(policies, runtime),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
+from services.router import phrases
+from services.router.commands import Way
+from services.router.phrases import say
 from services.router.policy import Policy
-from services.router.policy_model import SwitchRow
+from services.router.rules.model import SwitchRow
+from shared import codes
 
 
 def find_row(
@@ -50,21 +55,41 @@ def missing_row(
     return f"the policy permits a switch {way} only {only}"
 
 
-def invitation(to_channel: str, address: str, code: str, subject: str) -> str:
+def tried(
+    policy: Policy, product: str, from_channel: str, to_channel: str, reason: str, now: datetime
+) -> tuple[dict[str, Any], ...]:
+    """The rows of this way in the order of the file, up to the one that permits it, and why the
+    others do not: the trail of a decision."""
+    trail: list[dict[str, Any]] = []
+    for number, row in enumerate(policy.switches, 1):
+        if (row.from_channel, row.to_channel) == (from_channel, to_channel):
+            unmet = ", ".join(_unmet(policy, row, product, reason, now))
+            why = f"only {unmet}" if unmet else f"permits it for reason `{reason}`"
+            trail.append({"name": f"switches, row {number}", "matched": not unmet, "why": why})
+            if not unmet:
+                break
+    return tuple(trail)
+
+
+def invitation(to_channel: str, way: Way, code: str, subject: str, language: str) -> str:
     """What the customer reads on the old channel. Using the code is consent."""
-    about = f" about “{subject}”" if subject else ""
-    where = (
-        f"{_BY.get(to_channel, to_channel)}, {address}"
-        if address
-        else _BY.get(to_channel, to_channel)
-    )
-    return (
-        f"Shall we go on{about} by {where}? Mention the code {code} there: then everything you "
-        "told us is at hand, and you need not tell it again. The code works once."
+    about = say("about", language, subject=subject) if subject else ""
+    name = phrases.channel_name(to_channel, language)
+    return say(
+        "invite", language, about=about, channel=name, how=_how(to_channel, way, code, language)
     )
 
 
-_BY = {"email": "e-mail", "whatsapp": "WhatsApp", "sms": "text message", "webchat": "chat"}
+def _how(to_channel: str, way: Way, code: str, language: str) -> str:
+    if to_channel == "phone" and way.address:
+        return say("call", language, address=way.address, digits=codes.spoken(code))
+    if to_channel == "whatsapp" and way.address:
+        number = way.address.removeprefix("+")
+        return say("link", language, link=f"https://wa.me/{number}?text={code}", code=code)
+    if way.link:
+        return say("link", language, link=f"{way.link.rstrip('/')}/{code}", code=code)
+    phrase = "mention_at" if way.address else "mention"
+    return say(phrase, language, address=way.address, code=code)
 
 
 def _unmet(

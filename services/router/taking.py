@@ -7,9 +7,18 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from services.router import clocks, deadlines
+from services.router import (
+    clocks,
+    deadlines,
+    forms,
+    fulfilling,
+    opening,
+    pingpong,
+    suggesting,
+    survey_answers,
+)
 from services.router.case import Case
-from services.router.commands import CustomerFacts, ReviseMessage, TakeMessage
+from services.router.commands import CustomerFacts, Opening, ReviseMessage, TakeMessage
 from services.router.policy import Facts, Policy, Routing, RuleTrial, ServiceLevel
 from services.router.turn import Turn
 from shared import events as ev
@@ -20,16 +29,25 @@ WAITS: Final[frozenset[Kind]] = frozenset(
      "unsupported")
 )  # fmt: skip
 _PREVIEW: Final = 200
+_NOBODY: Final = Opening(by="")
 
 
 def take_message(turn: Turn, command: TakeMessage) -> None:
     message = command.message
-    facts = facts_of(message, command.customer)
-    if turn.is_new:
-        routing, level = turn.policy.assess(facts, turn.now)
+    facts, opened = facts_of(message, command.customer), turn.is_new
+    answer = survey_answers.answer_in(turn, command)
+    if answer is not None and not survey_answers.worries(answer, turn.policy):
+        turn.record(_added(turn, command, waits=False, level=None))
+        survey_answers.take(turn, message, answer)
+        return
+    if opened:
+        team = command.opening.team if command.opening else ""
+        routing, level = opening.assess(turn.policy, facts, team, turn.now)
         _open(turn, command, routing)
     else:
-        if not turn.case.stirred and _stirs(message) and not message.echo:
+        if answer is not None:
+            survey_answers.reopen(turn)
+        elif not turn.case.stirred and _stirs(message) and not message.echo:
             _route(turn, message, turn.policy.route(facts, turn.now))
         elif turn.case.state == "closed" and _stirs(message):
             _reopen(turn, command, turn.policy.route(facts, turn.now))
@@ -38,6 +56,12 @@ def take_message(turn: Turn, command: TakeMessage) -> None:
         _take_echo(turn, message)
         return
     _add(turn, command, level)
+    if answer is not None:
+        survey_answers.take(turn, message, answer)
+    clocks.answer_first(turn)
+    forms.follow(turn, command)
+    if _waits(message) and not command.marked:
+        suggesting.on_message(turn, message.kind, opened)
 
 
 def _level_of(policy: Policy, case: Case, facts: Facts, now: datetime) -> ServiceLevel | None:
@@ -80,14 +104,19 @@ def facts_of(message: MessageReceived, customer: CustomerFacts) -> Facts:
         attributes=message.attributes,
         customer_group=customer.group,
         customer_language=customer.language or message.language,
-        customer_internal=customer.internal,
+        customer_internal=_is_colleague(message, customer),
         customer_known=customer.known,
         authentication=message.sender.authentication,
     )
 
 
+def _is_colleague(message: MessageReceived, customer: CustomerFacts) -> bool:
+    """By who they are, or because only colleagues come in there."""
+    return customer.internal or message.channel == "internal"
+
+
 def _open(turn: Turn, command: TakeMessage, routing: Routing) -> None:
-    message = command.message
+    message, by = command.message, command.opening or _NOBODY
     turn.record(
         ev.CaseOpened(
             customer_id=command.customer.id,
@@ -100,9 +129,13 @@ def _open(turn: Turn, command: TakeMessage, routing: Routing) -> None:
             rule=routing.rule,
             policy_version=turn.policy_version,
             tags=routing.tags,
+            skills=routing.skills,
+            relax_at=_relax_at(turn, routing),
             stirred=_stirs(message) and not message.echo,
             group=command.customer.group,
-            internal=command.customer.internal,
+            internal=_is_colleague(message, command.customer),
+            parent_id=by.parent_id,
+            opened_by=by.by,
         )
     )
     _explain_routing(turn, routing, f"opened for {routing.team}")
@@ -121,6 +154,8 @@ def _route(turn: Turn, message: MessageReceived, routing: Routing) -> None:
             rule=routing.rule,
             policy_version=turn.policy_version,
             tags=routing.tags,
+            skills=routing.skills,
+            relax_at=_relax_at(turn, routing),
         )
     )
     _explain_routing(turn, routing, f"routed to {routing.team}")
@@ -130,13 +165,26 @@ def _reopen(turn: Turn, command: TakeMessage, routing: Routing) -> None:
     """Routed anew; only where no condition matched, the team that knows the matter keeps it."""
     turn.record(ev.CaseReopened(reason=command.joined))
     if routing.team != turn.case.team and not routing.by_default:
-        turn.record(ev.CaseAssigned(team=routing.team, reason=routing.rule, automatic=True))
+        turn.record(
+            ev.CaseAssigned(
+                team=routing.team,
+                reason=routing.rule,
+                automatic=True,
+                skills=routing.skills,
+                relax_at=_relax_at(turn, routing),
+            )
+        )
     _explain_routing(turn, routing, f"reopened for {turn.case.team}")
+
+
+def _relax_at(turn: Turn, routing: Routing) -> datetime | None:
+    """How long it waits for whom the rule wants first."""
+    return None if routing.wait is None else routing.wait.after(turn.now)
 
 
 def _explain_routing(turn: Turn, routing: Routing, words: str) -> None:
     turn.explain(
-        "routing", routing.rule, f"{words}: rule `{routing.rule}` matched first",
+        "routing", routing.rule, f"{words}: {opening.why(routing)}",
         inputs=dict(routing.inputs), trail=_trail(routing.trail),
     )  # fmt: skip
 
@@ -149,6 +197,7 @@ def _add(turn: Turn, command: TakeMessage, level: ServiceLevel | None) -> None:
         turn.record(
             ev.HandoffAccepted(handoff_id=command.handoff_id, by="customer", how="resume code")
         )
+        pingpong.judge(turn)
     if level is None:
         turn.explain("service_level", "", "no service level matches: no deadline is promised")
         return
@@ -158,6 +207,7 @@ def _add(turn: Turn, command: TakeMessage, level: ServiceLevel | None) -> None:
         words.append(clocks.await_answer(turn, level))
     if _stirs(message):
         words.append(clocks.await_resolution(turn, level, message.occurred_at, arrived_at))
+        words.append(clocks.await_news(turn, level, message.occurred_at, arrived_at))
     turn.explain(
         "service_level", level.rule, "; ".join(filter(None, words)), trail=_trail(level.trail)
     )
@@ -194,6 +244,7 @@ def _added(
         arrived_at=command.arrived_at,
         rule=level.rule if level is not None else "",
         marked=command.marked,
+        language="" if command.marked else command.customer.language or message.language,
     )
 
 
@@ -201,20 +252,20 @@ def _take_echo(turn: Turn, message: MessageReceived) -> None:
     """A reply typed in the provider's own app: it answers what was there when it was typed."""
     before = turn.case
     answers = max((m.version for m in before.unanswered if m.at <= message.occurred_at), default=0)
-    turn.record(
-        ev.ReplyRecorded(
-            message_id=message.id,
-            channel=message.channel,
-            author="provider app",
-            occurred_at=message.occurred_at,
-            answers=answers,
-            text=message.text,
-            account=message.account,
-            provider_id=message.thread.message_id,
-        )
+    said = ev.ReplyRecorded(
+        message_id=message.id,
+        channel=message.channel,
+        author="provider app",
+        occurred_at=message.occurred_at,
+        answers=answers,
+        text=message.text,
+        account=message.account,
+        provider_id=message.thread.message_id,
     )
+    turn.record(said)
     clocks.answered(turn, before)
     clocks.await_rest(turn)
+    fulfilling.hear(turn, said)
 
 
 @lru_cache(maxsize=1024)

@@ -14,14 +14,16 @@ from shared.accounts import Account, Accounts
 from shared.blobs import blob_for
 from shared.channels import Answer, NewBlob, Parsed, WebhookRequest
 from shared.channels.bodies import file_name
+from shared.channels.counter import at_the_counter
 from shared.channels.email.html import html_to_text
+from shared.channels.internal import check_colleague
 from shared.channels.posted import ABOUT_ANOTHER, PostedAttachment, PostedMessage
 from shared.channels.posted import posted as checked
-from shared.channels.posted_sender import sender_of
+from shared.channels.posted_sender import callback_number, sender_of
 from shared.channels.providers import standard_webhooks
 from shared.channels.wire import clean, load, text_at
 from shared.errors import Invalid, NotFound, Unauthenticated, Unreadable
-from shared.events import Attachment, Blob, Call, Kind, MessageReceived, Thread
+from shared.events import Attachment, Blob, Call, Kind, MessageReceived, Sender, Thread
 from shared.ids import event_id as id_of
 
 MAX_BODY: Final = 35 * 1024 * 1024  # 25 MiB of attachments in base64, and the rest
@@ -66,9 +68,13 @@ def message_from_json(
     `event_id` identifies the request where the message has no `id` of its own: a repeat with the
     same one is the same message. Raises Invalid, whose `errors` name the fields.
     """
-    given = checked(_cleaned(body))
+    cleaned = _cleaned(body)
+    given = checked(at_the_counter(cleaned) if account.channel == "counter" else cleaned)
     if given.account != account.name:
         raise Invalid(f"account {given.account!r} is not the account this message came in by")
+    sender = sender_of(given.sender, account)
+    if account.channel == "internal":
+        check_colleague(sender.identities[0])
     attachments, blobs = _files(given.attachments)
     html_blob, html = _html(given.html)
     text = given.text.strip() or html_to_text(given.html)
@@ -79,7 +85,7 @@ def message_from_json(
         channel=account.channel,
         kind=given.kind,
         provider_event_id=own_id,
-        sender=sender_of(given.sender, account),
+        sender=sender,
         occurred_at=_earlier(given, received_at),
         received_at=received_at,
         recipient=text_at(dict(account.settings), "address"),
@@ -94,7 +100,7 @@ def message_from_json(
         product=given.product,
         priority=given.priority,
         draft=given.draft,
-        attributes=dict(given.attributes),
+        attributes=_attributes(given, sender, account),
         call=_CALLS.get(given.kind),
     )
     return event, [*blobs, *html]
@@ -105,6 +111,15 @@ def _earlier(given: PostedMessage, received_at: datetime) -> datetime:
     if given.occurred_at is None or given.occurred_at >= received_at:
         return received_at
     return given.occurred_at.astimezone(UTC)
+
+
+def _attributes(given: PostedMessage, sender: Sender, account: Account) -> dict[str, Any]:
+    """As they were given; of a call asked for, `phone` is the number as it can be dialled."""
+    attributes = dict(given.attributes)
+    if given.kind == "callback_requested":
+        number = callback_number(attributes.get("phone"), sender, account)
+        attributes |= {"phone": number} if number else {}
+    return attributes
 
 
 def _thread(given: PostedMessage, own_id: str) -> Thread:

@@ -8,7 +8,7 @@ anything else is an employee number on an internal account and a customer number
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from shared.accounts import Account
 from shared.channels.posted import PostedSender
@@ -32,6 +32,20 @@ def sender_of(given: PostedSender, account: Account) -> Sender:
         name=given.name.strip(),
         customer_ref=given.customer_ref.strip(),
     )
+
+
+def callback_number(written: Any, sender: Sender, account: Account) -> str:
+    """Where a call was asked for: the number in `attributes.phone`, else the sender's own; empty
+    for neither. Raises Invalid for one that nobody can dial."""
+    if written is None:
+        return next((i.value for i in sender.identities if i.scheme == "e164"), "")
+    region = text_at(dict(account.settings), "region") or None
+    number = _to_number(written, region) if isinstance(written, str) else None
+    if number is None:
+        wanted = "must be a telephone number with its country: +31612345678"
+        field = {"field": "attributes.phone", "message": wanted}
+        raise Invalid(f"attributes.phone {wanted}", errors=[field])
+    return number
 
 
 def _identity(sender: PostedSender, account: Account) -> Identity:

@@ -130,7 +130,7 @@ def _limit(path: str) -> int:
     """Bytes of body; 0 where the route counts for itself while it streams."""
     if path.startswith("/webhooks/") or path == "/v1/messages":
         return 0
-    return POSTED if path.endswith("/replies") else MEGABYTE
+    return POSTED if path.endswith(("/replies", "/results")) else MEGABYTE
 
 
 def _request_id(scope: Scope) -> str:

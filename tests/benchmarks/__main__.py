@@ -1,6 +1,6 @@
 """`make bench`: the figures of DESIGN section 10, as ratios measured in one run.
 
-python -m tests.benchmarks [--only ingest|router] [--no-kafka] [--out build/bench.json]
+python -m tests.benchmarks [--only ingest|router|dry-run] [--no-kafka] [--out build/bench.json]
 
 A ratio holds across machines where a rate does not; the yardsticks are as bare as they can be.
 """
@@ -24,11 +24,11 @@ from deploy.kafka.runners import version
 from shared.sessions import close_session, open_session
 from shared.telemetry import configure_logs
 from tests import servers
-from tests.benchmarks import ingest, report, router
+from tests.benchmarks import dry_run, ingest, report, router
 from tests.benchmarks.report import Figure
 
 LONGEST: Final = 360.0
-WORKS: Final = ("ingest", "router")
+WORKS: Final = ("ingest", "router", "dry-run")
 OUT: Final = Path("build/bench.json")
 
 
@@ -85,6 +85,11 @@ async def _run(options: argparse.Namespace) -> tuple[list[Figure], dict[str, obj
 
 
 async def _figures(which: str, engines: Engines) -> AsyncIterator[Figure]:
+    if which == "dry-run":  # reads the database, and no log
+        yield await dry_run.measure(
+            engines.postgres_name, engines.postgres, engines.template, engines.folder
+        )
+        return
     for name, kafka in engines.logs():
         if which == "ingest":
             async with servers.fresh_database(engines.postgres, template=engines.template) as url:

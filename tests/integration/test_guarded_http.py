@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from services.notifier.targets.guard import Guard
 from services.notifier.targets.http import guarded_client
+from shared.guard import Guard
 from tests.builders import NOON
 from tests.fakes.endpoint import Endpoint, hang, reset, status
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from services.router import codes
 from services.router import commands as cmd
+from shared import codes
 from shared.events import MessageReceived
 from tests.builders import NOON, after, mail, message
 from tests.rooms import Room, make_room
@@ -25,7 +25,7 @@ async def room(database_url: str, tmp_path: Path) -> AsyncIterator[Room]:
     (case,) = await room.rows("SELECT id FROM cases")
     offer = cmd.OfferHandoff(
         uuid4(), "jo", "agent", to_channel="email", address="ada@example.org", code=CODE,
-        own_address="support@example.org", invitation_id=uuid4(),
+        way=cmd.Way(address="support@example.org"), invitation_id=uuid4(),
     )  # fmt: skip
     await room.tell(case.id, offer)
     yield room

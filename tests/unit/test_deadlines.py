@@ -144,7 +144,7 @@ def test_a_pause_in_closed_time_adds_nothing() -> None:
     resumed = deadlines.resume(
         POLICY, "office", due, at("2026-11-21 15:00"), at("2026-11-22 15:00")
     )
-    assert resumed == (due, ())
+    assert resumed == deadlines.Resumed(due, (), ())
 
 
 def test_a_calendar_that_is_gone_counts_as_always_open() -> None:
@@ -152,7 +152,8 @@ def test_a_calendar_that_is_gone_counts_as_always_open() -> None:
     resumed = deadlines.resume(
         POLICY, "gone", due, at("2026-11-21 10:00"), at("2026-11-22 10:00"), (due,)
     )
-    assert resumed == (due + timedelta(days=1), (due + timedelta(days=1),))
+    later = due + timedelta(days=1)
+    assert resumed == deadlines.Resumed(later, (later,), ())
 
 
 # --- what always holds -----------------------------------------------------------------------

@@ -262,7 +262,7 @@ def test_a_switch_follows_the_matrix() -> None:
     story.hear(message())
     offer = cmd.OfferHandoff(
         uuid4(), "jo", "agent", to_channel="email", address="ada@example.org",
-        code="R-0000-0000", own_address="support@example.org", invitation_id=uuid4(),
+        code="R-0000-0000", way=cmd.Way(address="support@example.org"), invitation_id=uuid4(),
     )  # fmt: skip
     offered, asked = story.tell(offer, after(minutes=5))
     assert isinstance(offered, ev.HandoffOffered)
@@ -351,7 +351,7 @@ def test_nothing_may_be_asked_of_a_case_that_is_not() -> None:
 def test_the_timer_never_stands_in_the_past() -> None:
     story = Story()
     story.hear(message(at=NOON, received_at=after(days=7)), now=after(days=7))
-    assert next_fire(story.case, after(days=7)) == after(days=7)
+    assert next_fire(story.case, story.policy, after(days=7)) == after(days=7)
 
 
 def test_versions_count_what_matters_to_an_agent() -> None:

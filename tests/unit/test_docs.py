@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -14,8 +15,9 @@ import typer.main
 
 from services.__main__ import app
 from services.router.policy import Policy
-from services.router.policy_tests import run_tests
+from services.router.trial.examples import run_tests
 from shared.settings import Settings
+from shared.yamlfile import read
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -72,11 +74,27 @@ def test_the_table_of_variables_is_whole() -> None:
 
 
 def test_the_example_policy_passes_its_own_tests() -> None:
-    text = (ROOT / "docs/policy.md").read_text()
-    (example,) = re.findall(r"^```yaml\n(name: .+?)^```", text, re.DOTALL | re.MULTILINE)
-    results = run_tests(Policy.parse(example, "docs/policy.md"))
+    policy = Policy.parse(_policy_examples()[0], "docs/policy.md")
+    results = run_tests(policy)
     assert results
     assert [result for result in results if not result.passed] == []
+    assert policy.warnings == ()
+
+
+def test_the_pieces_of_a_policy_fit_the_example() -> None:
+    whole, *pieces = (read(text, "docs/policy.md").data for text in _policy_examples())
+    assert pieces
+    for piece in pieces:
+        policy = Policy.parse(json.dumps(whole | {"tests": []} | piece), "docs/policy.md")
+        assert policy.warnings == (), piece
+
+
+def _policy_examples() -> list[str]:
+    """The whole one comes first."""
+    text = (ROOT / "docs/policy.md").read_text()
+    found = re.findall(r"^```yaml\n(.+?)^```", text, re.DOTALL | re.MULTILINE)
+    assert [number for number, each in enumerate(found) if each.startswith("name: ")] == [0]
+    return found
 
 
 # --- what there is -----------------------------------------------------------------------------

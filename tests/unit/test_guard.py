@@ -11,10 +11,10 @@ from ipaddress import ip_address
 import httpx
 import pytest
 
-from services.notifier.targets.addresses import reach
-from services.notifier.targets.guard import Forbidden, Guard, origin_of
 from services.notifier.targets.http import guarded_client
+from shared.addresses import reach
 from shared.errors import Misconfigured
+from shared.guard import Forbidden, Guard, origin_of
 
 PUBLIC = ["1.1.1.1", "93.184.216.34", "172.15.255.255", "172.32.0.1", "192.0.1.1", "100.63.0.1",
           "100.128.0.1", "198.17.0.1", "223.255.255.255", "2606:4700::1111", "2a00:1450::1",
@@ -144,6 +144,34 @@ async def test_a_hostile_url_is_never_connected_to(url: str) -> None:
     async with guarded_client(Guard()) as http:
         with pytest.raises((httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError)):
             await http.post(url, content=b"{}")
+
+
+@pytest.mark.parametrize("url", HOSTILE)
+def test_most_of_it_shows_before_anything_is_resolved(url: str) -> None:
+    origin = origin_of(url)
+    if origin is not None:
+        with pytest.raises(Forbidden):
+            Guard().permit_unresolved(*origin)
+
+
+@pytest.mark.parametrize(
+    ("host", "permitted"),
+    [
+        ("hooks.example.org", True), ("1.1.1.1", True), ("16843009", True), ("1.2.3.4.5", True),
+        ("local.example.org", True), ("internal.com", True), ("0xa.example.org", True),
+        ("desk.internal", False), ("DESK.LOCAL.", False), ("a.b.localhost", False),
+        ("printer", False), ("nas.home.arpa", False), ("hooks.default.svc", False),
+        ("metadata.google.internal", False), ("desk.lan", True), ("10.1.2.3", True),
+        ("fe80::1", False),
+    ],
+)  # fmt: skip
+def test_what_can_be_said_of_a_host_by_its_name(host: str, permitted: bool) -> None:
+    guard = Guard.of("desk.lan:80, 10.0.0.0/8, fe80::/10, desk.internal:81")
+    if permitted:
+        guard.permit_unresolved(host, 80)
+    else:
+        with pytest.raises(Forbidden):
+            guard.permit_unresolved(host, 80)
 
 
 class NameServer:

@@ -9,45 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from services.router.condition_check import Words, compile_condition
-from services.router.policy import Policy, PolicyError
-from services.router.policy_accounts import check_accounts
+from services.router.policy import Policy
+from services.router.rules.accounts import check_accounts
+from services.router.rules.condition_check import Words, compile_condition
 from shared.durations import Duration
-from shared.yamlfile import FileError, field_name, nearest, read
+from shared.yamlfile import FileError, field_name, nearest, read, text_of
+from tests.policies import LEAST, least_with, only_problem, problems
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "policy.yaml"
-LEAST = """
-teams: {desk: {}}
-calendars: {office: {timezone: Europe/Amsterdam, hours: {mon-fri: ["09:00-17:00"]}}}
-routing: [{name: all, team: desk}]
-service_levels: [{name: all, calendar: office, first_response: 1h}]
-"""
 
 
 def shipped() -> Policy:
     return Policy.parse(SHIPPED.read_text(encoding="utf-8"), "deploy/policy.yaml")
-
-
-def problems(text: str) -> list[str]:
-    """What is wrong with a policy, each as `line field: message`."""
-    with pytest.raises(PolicyError) as error:
-        Policy.parse(text, "policy.yaml")
-    assert all(problem.file == "policy.yaml" for problem in error.value.problems)
-    return [f"{p.line} {p.field}: {p.message}" for p in error.value.problems]
-
-
-def only_problem(text: str) -> str:
-    found = problems(text)
-    assert len(found) == 1, found
-    return found[0]
-
-
-def least_with(**sections: str) -> str:
-    """The least policy with some of its sections written differently."""
-    text = LEAST
-    for key, value in sections.items():
-        text = re.sub(rf"^{key}:.*\n", "", text, flags=re.MULTILINE) + f"{key}: {value}\n"
-    return text
 
 
 # --- the shipped file ------------------------------------------------------------------------
@@ -314,6 +287,37 @@ def test_a_key_given_twice() -> None:
     assert found == "6 teams: given twice; first on line 2"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: [1\n b: {}]", "2 : this is no YAML: column 3: "),
+        ("a: b: c", "1 : this is no YAML: column 5: mapping values are not allowed here"),
+        ("a: 1\nb: \x07", "2 : this is no YAML: the character U+0007 must not stand here"),
+        ("a\x00:\x00", "0 : this has zero bytes, as UTF-16 read as UTF-8 has: save it as UTF-8"),
+    ],
+)
+def test_where_the_yaml_ends_to_be_yaml(text: str, expected: str) -> None:
+    assert only_problem(text).startswith(expected)
+
+
+def test_what_an_editor_puts_before_a_file_is_passed_over() -> None:
+    assert Policy.parse("\ufeff" + LEAST, "policy.yaml").name == "policy"
+    assert text_of(LEAST.encode("utf-8"), "policy.yaml") == LEAST
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("a: 1".encode("utf-16"), "f: this is UTF-16: save it as UTF-8"),
+        ("a: 1\nb: é".encode("latin-1"), "f:2: this has a byte that is no UTF-8, 0xe9: save it"),
+    ],
+)
+def test_bytes_that_are_no_utf_8(data: bytes, expected: str) -> None:
+    with pytest.raises(FileError) as error:
+        text_of(data, "f")
+    assert str(error.value).startswith(expected)
+
+
 # --- conditions ------------------------------------------------------------------------------
 
 WORDS = Words.of(
@@ -389,7 +393,7 @@ def test_reply_from_and_switches_need_accounts() -> None:
     }) == []  # fmt: skip
     found = check_accounts(policy, {"suport-mail": "email", "support-mail": "sms"})
     assert str(found[0]) == (
-        "deploy/policy.yaml:60: reply_from.email: account `support-mail` is on sms, not on email: "
+        "deploy/policy.yaml:64: reply_from.email: account `support-mail` is on sms, not on email: "
         "did you mean `suport-mail`?"
     )
     assert all(problem.warning for problem in found[1:])

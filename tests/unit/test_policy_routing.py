@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.router import switching
-from services.router.policy import Facts, Policy
-from services.router.policy_tests import run_tests
+from services.router.commands import Way
+from services.router.policy import Facts, Policy, Step
+from services.router.trial.examples import run_tests
 from shared.durations import Duration
 from shared.events import Identity, Target
 
@@ -217,9 +218,10 @@ def test_nothing_promised() -> None:
 def test_whom_to_tell() -> None:
     desk = Target(kind="webhook", address="http://127.0.0.1:9901/frontdesk", name="frontdesk")
     boss = Target(kind="webhook", address="http://127.0.0.1:9901/supervisors", name="supervisors")
-    assert POLICY.notify_team("frontdesk") == (desk,)
-    assert POLICY.notify_on_breach("frontdesk") == (desk, boss)
-    assert POLICY.notify_team("nobody") == ()
+    assert POLICY.notify_team("frontdesk", FRIDAY, "normal") == (desk,)
+    assert POLICY.notify_supervisors(FRIDAY, "normal") == (boss,)
+    assert POLICY.notify_on_breach("frontdesk", FRIDAY, "normal") == (desk, boss)
+    assert POLICY.notify_team("nobody", FRIDAY, "normal") == ()
     assert (POLICY.fallback_of("claims"), POLICY.fallback_of("frontdesk")) == ("frontdesk", "")
     assert POLICY.has_team("carrier")
     assert not POLICY.has_team("nobody")
@@ -316,17 +318,128 @@ def test_which_row_is_missing(
 
 
 def test_an_invitation_says_where_and_with_what() -> None:
-    text = switching.invitation("email", "support@example.org", "R-7K4Q-2M9X", "My parcel")
-    assert "by e-mail, support@example.org?" in text
-    assert "R-7K4Q-2M9X" in text
+    way = Way(address="support@example.org")
+    text = switching.invitation("email", way, "R-7K4Q-2M9X", "My parcel", "")
+    assert "by e-mail?" in text
+    assert "the code R-7K4Q-2M9X there: support@example.org." in text
     assert "about “My parcel”" in text
+
+
+# --- targets, escalation, capacity -------------------------------------------------------------
+
+STEPPED = Policy.parse("""
+calendars: {always: {hours: 24/7}}
+weights: {phone: 5, webchat: 2.5, email: 0}
+teams:
+  claims: {fallback: desk, capacity: 20, skills: [glass, dutch], give: true}
+  desk: {}
+  night: {}
+routing:
+  - {name: plain, when: 'channel == "sms"', team: claims, skills: [glass]}
+  - name: relaxed
+    when: channel == "x"
+    team: claims
+    skills: [glass, dutch]
+    targets: [{for: 10m}, {skills: [glass], for: 1h}, {team: night, skills: []}]
+  - name: given up
+    when: channel == "email"
+    team: claims
+    skills: [glass]
+    targets: [{for: 10m}]
+  - name: elsewhere first
+    when: channel == "phone"
+    team: desk
+    targets: [{team: night, for: 5m}, {for: 1h}]
+  - {name: all, team: desk}
+service_levels:
+  - name: escalating
+    when: channel == "sms"
+    calendar: always
+    first_response: 1h
+    escalate:
+      - {before: 30m, notify: [team, supervisors]}
+      - {after: 1h, priority: raise, reassign: fallback}
+  - {name: rest, calendar: always, first_response: 4h}
+""")
+TEN = Duration(10, "m")
+HOUR = Duration(1, "h")
+
+
+@pytest.mark.parametrize(
+    ("rule", "steps"),
+    [
+        ("plain", [Step("claims", ("glass",))]),
+        (
+            "relaxed",
+            [
+                Step("claims", ("glass", "dutch"), TEN),
+                Step("claims", ("glass",), HOUR),
+                Step("night", ()),
+            ],
+        ),
+        # after the last there is always somebody: the fallback, or the team for whoever can
+        ("given up", [Step("claims", ("glass",), TEN), Step("desk", ())]),
+        (
+            "elsewhere first",
+            [Step("night", (), Duration(5, "m")), Step("desk", (), HOUR), Step("desk", ())],
+        ),
+        ("all", [Step("desk", ())]),
+        ("no such rule", []),
+    ],
+)
+def test_the_steps_of_a_rule(rule: str, steps: list[Step]) -> None:
+    found = [STEPPED.step(rule, index) for index in range(len(steps) + 2)]
+    assert found == [*steps, None, None]
+    assert STEPPED.step(rule, -1) is None
+
+
+def test_the_last_step_never_waits() -> None:
+    for steps in STEPPED.steps.values():
+        assert steps[-1].wait is None
+        assert all(step.wait is not None for step in steps[:-1])
+
+
+@pytest.mark.parametrize(
+    ("channel", "team", "skills", "wait"),
+    [
+        ("sms", "claims", ("glass",), None),
+        ("x", "claims", ("glass", "dutch"), TEN),
+        ("phone", "night", (), Duration(5, "m")),
+    ],
+)
+def test_routing_tells_its_first_step(
+    channel: str, team: str, skills: tuple[str, ...], wait: Duration | None
+) -> None:
+    routing = STEPPED.route(Facts(channel=channel), FRIDAY)
+    assert (routing.team, routing.skills, routing.wait) == (team, skills, wait)
+
+
+def test_a_service_level_tells_its_escalation() -> None:
+    level = STEPPED.service_level(Facts(channel="sms"), "claims", FRIDAY)
+    assert level is not None
+    before, after = level.escalate
+    assert (before.before, before.after) == (Duration(30, "m"), None)
+    assert before.notify == ("team", "supervisors")
+    assert (before.priority, before.reassign) == (None, None)
+    assert (after.after, after.notify) == (HOUR, ())
+    assert (after.priority, after.reassign) == ("raise", "fallback")
+    rest = STEPPED.service_level(Facts(), "desk", FRIDAY)
+    assert rest is not None
+    assert rest.escalate == ()
+
+
+def test_weights_capacity_and_giving() -> None:
+    weights = [STEPPED.weight(channel) for channel in ("phone", "webchat", "email", "sms")]
+    assert weights == [5, 2.5, 0, 1]
+    assert [STEPPED.capacity_of(team) for team in ("claims", "desk", "?")] == [20, None, None]
+    assert [STEPPED.gives(team) for team in ("claims", "desk", "?")] == [True, False, False]
 
 
 # --- the file's own tests --------------------------------------------------------------------
 
 
 def test_the_shipped_tests_pass() -> None:
-    assert [result.passed for result in run_tests(POLICY)] == [True]
+    assert [result.differences for result in run_tests(POLICY)] == [(), ()]
 
 
 def test_tests_tell_what_came_instead() -> None:

@@ -11,12 +11,13 @@ from typing import Final, Protocol, Self
 
 from services.notifier.answers import Answer
 from services.notifier.models import Delivery
-from services.notifier.targets.guard import Guard
 from services.notifier.targets.http import guarded_client
-from services.notifier.targets.named import api_bases, origins_of
+from services.notifier.targets.named import api_bases
 from services.notifier.targets.replies import Replies
 from services.notifier.targets.webhook import TIMEOUT, Webhook
 from shared.errors import SendError
+from shared.guard import Guard
+from shared.named_targets import origins_of
 from shared.runtime import Runtime
 
 KINDS: Final = ("account", "webhook")

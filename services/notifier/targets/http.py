@@ -19,8 +19,8 @@ import httpcore
 import httpx
 from httpcore import AsyncNetworkBackend, AsyncNetworkStream
 
-from services.notifier.targets.addresses import read_address
-from services.notifier.targets.guard import Forbidden, Guard
+from shared.addresses import read_address
+from shared.guard import Forbidden, Guard
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 _KEPT: Final = 5  # s; a server that closes an idle connection as we use it leaves a doubt

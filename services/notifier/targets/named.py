@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from services.notifier.targets.guard import Origin, origin_of
 from shared import yamlfile
 from shared.accounts import Account
 from shared.errors import Misconfigured
+from shared.named_targets import webhooks_in
 
 
 def webhooks_in_policy(file: str) -> list[str]:
@@ -23,26 +22,10 @@ def webhooks_in_policy(file: str) -> list[str]:
         source = Path(file).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"REGIE_POLICY_FILE: {file} cannot be read: {error}") from error
-    return list(dict.fromkeys(_webhooks(yamlfile.read(source, file).data)))
-
-
-def origins_of(urls: Iterable[str]) -> frozenset[Origin]:
-    return frozenset(origin for url in urls if (origin := origin_of(url)) is not None)
+    return list(dict.fromkeys(url for _, url in webhooks_in(yamlfile.read(source, file).data)))
 
 
 def api_bases(accounts: Iterable[Account]) -> list[str]:
     """Where the channels file sends a provider's calls, instead of to the provider."""
     bases = (account.settings.get("api_base") for account in accounts)
     return [base for base in bases if isinstance(base, str)]
-
-
-def _webhooks(value: Any) -> Iterator[str]:
-    """Wherever they stand: under teams, under supervisors, or where a later section has them."""
-    if isinstance(value, dict):
-        if isinstance(value.get("webhook"), str):
-            yield value["webhook"]
-        for part in value.values():
-            yield from _webhooks(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _webhooks(part)

@@ -56,8 +56,10 @@ def _outbound(account: Account) -> Outbound:
 
 
 def _outgoing(delivery: Delivery, reply: ReplyRequested) -> Outgoing:
-    # The invitation's template has one parameter: our text, in one line as templates want it.
-    fills = {"parameters": [" ".join(reply.text.split())]} if reply.secret else {}
+    # What we write by ourselves has a template with one parameter: our text, in one line as
+    # templates want it.
+    ours = reply.secret or reply.purpose == "survey"
+    fills = {"parameters": [" ".join(reply.text.split())]} if ours else {}
     return Outgoing(
         id=reply.message_id,
         case_id=delivery.case_id,

@@ -6,9 +6,44 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.router.api import actions, cases, handoffs, inbox
+from services.router.api import (
+    actions,
+    agents,
+    cases,
+    customers,
+    dry_run,
+    handoffs,
+    inbox,
+    opening,
+    partners,
+    policy,
+    promises,
+    reports,
+    results,
+    split,
+    thawing,
+)
 from services.router.handlers import Handlers
 
 
 def routers(handlers: Handlers) -> Sequence[APIRouter]:
-    return tuple(part.routes(handlers) for part in (inbox, cases, actions, handoffs))
+    return tuple(
+        part.routes(handlers)
+        for part in (
+            inbox,
+            cases,
+            customers,
+            opening,
+            split,
+            actions,
+            handoffs,
+            partners,
+            agents,
+            policy,
+            dry_run,
+            promises,
+            reports,
+            results,
+            thawing,
+        )
+    )

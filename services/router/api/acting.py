@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from services.router.api import views
 from services.router.case import Case
 from services.router.commands import Command
+from services.router.decide import Decided
 from services.router.handlers import Handlers
 from shared import idempotency
 from shared.database import transaction
@@ -24,6 +25,7 @@ from shared.web import Json, etag, if_match
 
 Make = Callable[[Case, int], Command]  # (the case, the version committed as the request came)
 Render = Callable[[Case, views.Item], Any]
+Carry = Callable[[AsyncConnection, UUID, Callable[[Case], Command]], Awaitable[Decided]]
 
 _VERSION: Final = text("SELECT version FROM cases WHERE id = :id")
 _SINCE: Final = text(
@@ -42,6 +44,7 @@ class Action:
     versioned  needs If-Match, unless the caller holds the claim
     scoped     only by the team that has the case
     stored     what an idempotent repeat is answered with, where it differs from the answer
+    carry      who carries it out, where it concerns another case as well
     """
 
     make: Make
@@ -50,6 +53,7 @@ class Action:
     render: Render | None = None
     stored: Render | None = None
     scoped: bool = True
+    carry: Carry | None = None
 
 
 async def act(
@@ -59,7 +63,7 @@ async def act(
     key = request.headers.get("idempotency-key")
     print_ = idempotency.fingerprint(await request.body())
     place = (who.key_id, f"{request.method} {request.url.path}")
-    policy = handlers.policies.current
+    policies = handlers.policies  # asked late: the command itself may bring another in force
     async with transaction(handlers.runtime.engine) as connection:
         # Before any lock is waited for: what comes in meanwhile the agent has not seen.
         arrived = await connection.scalar(_VERSION, {"id": case_id}) or 0
@@ -71,20 +75,20 @@ async def act(
 
         def choose(case: Case) -> Command:
             if action.scoped:
-                views.check_writes(who, case, policy)
+                views.check_writes(who, case, policies.current)
             if action.versioned:
                 _check_version(case, seen, who)
             return action.make(case, arrived)
 
         try:
-            decided = await handlers.on_command(connection, case_id, choose)
+            decided = await (action.carry or handlers.on_command)(connection, case_id, choose)
         except PreconditionFailed as error:
             error.extra["messages"] = await _messages_since(connection, case_id, seen or 0)
             raise
         seer = who if action.scoped else None
         item = await views.one(connection, case_id, handlers, seer)
         response = _response(action, action.render, decided.case, item)
-        if action.scoped is False and not views.may_see(who, item.team, policy):
+        if action.scoped is False and not views.may_see(who, item.team, policies.current):
             response = Json({"id": case_id}, action.status)
         if key is not None:
             kept = response

@@ -1,4 +1,4 @@
-"""What an agent does with a case: claim, release, reply, note, close, reopen."""
+"""What an agent does with a case: claim, release, reply, note, pause, close, reopen."""
 
 from __future__ import annotations
 
@@ -75,8 +75,29 @@ class ReasonBody(Body):
     reason: Annotated[str, Field(max_length=1000)] = ""
 
 
+class PauseBody(Body):
+    """Whom the case waits for, why, and when it comes back by itself."""
+
+    state: Literal["waiting_customer", "waiting_internal"] = "waiting_internal"
+    reason: Annotated[str, Field(max_length=1000)] = ""
+    until: AwareDatetime | None = None
+
+
+Name = Annotated[str, Field(max_length=100)]
+
+
 class PatchBody(Body):
-    priority: Priority
+    """What the case is about; what is left out stays as it is."""
+
+    product: Name | None = None
+    priority: Priority | None = None
+    tags: Annotated[list[Name], Field(max_length=50)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> PatchBody:
+        if self.product is None and self.priority is None and self.tags is None:
+            raise ValueError("give `product`, `priority` or `tags`")
+        return self
 
 
 def routes(handlers: Handlers) -> APIRouter:
@@ -119,15 +140,12 @@ def routes(handlers: Handlers) -> APIRouter:
                 senders=handlers.senders,
             )
 
-        state = "recorded" if body.outcome else "pending"
-        action = Action(
-            make,
-            versioned=True,
-            status=202,
-            render=lambda _, item: {
-                "id": message_id, "state": state, "case": item.model_dump(),
-            },
-        )  # fmt: skip
+        def render(case: Case, item: Item) -> dict[str, Any]:
+            leaves = any(pending.message_id == message_id for pending in case.pending)
+            state = "pending" if leaves else "recorded"
+            return {"id": message_id, "state": state, "case": item.model_dump()}
+
+        action = Action(make, versioned=True, status=202, render=render)
         return await act(handlers, request, who, case_id, action)
 
     @router.post("/notes", status_code=201)
@@ -142,6 +160,21 @@ def routes(handlers: Handlers) -> APIRouter:
         )
         return await act(handlers, request, who, case_id, action)
 
+    _add_states(router, handlers)
+    return router
+
+
+def _add_states(router: APIRouter, handlers: Handlers) -> None:
+    """Pausing, closing, opening again; and the priority."""
+
+    @router.post("/pause", response_model=Item)
+    async def pause(case_id: UUID, who: Agent, request: Request, body: PauseBody) -> Response:
+        """Lets the case wait. Only waiting for the customer stops a clock: the resolution's."""
+        command = cmd.Pause(who.actor, body.state, body.until, body.reason)
+        return await act(
+            handlers, request, who, case_id, Action(lambda *_: command, versioned=True)
+        )
+
     @router.post("/close", response_model=Item)
     async def close(
         case_id: UUID, who: Agent, request: Request, body: ReasonBody | None = None
@@ -155,15 +188,17 @@ def routes(handlers: Handlers) -> APIRouter:
     async def reopen(
         case_id: UUID, who: Agent, request: Request, body: ReasonBody | None = None
     ) -> Response:
-        """Opens a closed case again."""
+        """Opens a closed case again, or ends a pause."""
         reason = body.reason if body else ""
         action = Action(lambda *_: cmd.Reopen(who.actor, reason), versioned=True)
         return await act(handlers, request, who, case_id, action)
 
     @router.patch("", response_model=Item)
     async def patch(case_id: UUID, who: Agent, request: Request, body: PatchBody) -> Response:
-        """Changes the priority."""
-        action = Action(lambda *_: cmd.ChangePriority(who.actor, body.priority), versioned=True)
-        return await act(handlers, request, who, case_id, action)
-
-    return router
+        """Corrects product, priority, tags; what is promised may become earlier, never later."""
+        tags = None if body.tags is None else tuple(filter(None, map(str.strip, body.tags)))
+        product = None if body.product is None else body.product.strip()
+        command = cmd.ReviseCase(who.actor, product, body.priority, tags)
+        return await act(
+            handlers, request, who, case_id, Action(lambda *_: command, versioned=True)
+        )

@@ -12,6 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router.api import views
+from services.router.api.families import Waiting, family_of
+from services.router.api.promises import PromiseView, promises_of
+from services.router.api.results import ResultView, results_of
 from services.router.api.views import Item
 from services.router.handlers import Handlers
 from shared.database import transaction
@@ -55,9 +58,11 @@ class CaseView(Item):
     """A case with its clocks and what is agreed on it."""
 
     deadlines: list[DeadlineView]
-    promises: list[dict[str, Any]]
-    results: list[dict[str, Any]]
+    promises: list[PromiseView]
+    results: list[ResultView]
     handoffs: list[HandoffView]
+    parent: UUID | None
+    waits_on: list[Waiting]
 
 
 class Entry(BaseModel):
@@ -83,16 +88,35 @@ class Timeline(BaseModel):
     next_cursor: str | None
 
 
+class Trial(BaseModel):
+    """One rule that was tried: whether it matched, and why or why not."""
+
+    name: str
+    matched: bool
+    why: str
+
+
 class DecisionView(BaseModel):
+    """Why one thing is as it is.
+
+    version  the case's, right after it
+    rule     that decided; empty where none matched
+    policy   where the text of `policy_version` can be read
+    words    the outcome, with the calendar's arithmetic where it is a deadline
+    inputs   what the rules knew, but for the customer's own words
+    trail    the rules tried, in the policy's order, up to the one that matched
+    """
+
     id: UUID
     version: int
     at: datetime
     kind: str
     rule: str
     policy_version: int
+    policy: str
     words: str
     inputs: dict[str, Any]
-    trail: list[dict[str, Any]]
+    trail: list[Trial]
 
 
 class Decisions(BaseModel):
@@ -116,6 +140,12 @@ _TIMELINE: Final = text("""
                data ->> 'text', data - 'type' - 'text'
         FROM case_events WHERE case_id = :id AND type NOT IN
             ('message.added', 'reply.requested', 'reply.recorded', 'delivery.status_changed')
+        UNION ALL
+        SELECT messages.id::text, 'child.reply', occurred_at, author, messages.channel, direction,
+               kind, messages.state, authentication, marked, messages.subject, text,
+               jsonb_build_object('case', case_id)
+        FROM cases JOIN messages ON case_id = cases.id
+        WHERE parent_id = :id AND direction = 'out'
     ) AS line
     WHERE CAST(:at AS timestamptz) IS NULL OR (at, id) > (:at, :last)
     ORDER BY at, id LIMIT :most
@@ -139,7 +169,12 @@ async def case_view(
         _handoff(row) for row in (await connection.execute(_HANDOFFS, {"id": case_id})).mappings()
     ]
     return CaseView(
-        **item.model_dump(), deadlines=deadlines, handoffs=handoffs, promises=[], results=[]
+        **item.model_dump(),
+        deadlines=deadlines,
+        handoffs=handoffs,
+        promises=await promises_of(connection, case_id),
+        results=await results_of(connection, case_id, history),
+        **dict(await family_of(connection, case_id)),
     )
 
 
@@ -150,6 +185,12 @@ def _handoff(row: Any) -> HandoffView:
     )  # fmt: skip
 
 
+def _decision(row: Any) -> DecisionView:
+    columns = {name: value for name, value in row.items() if name != "data"}
+    policy = f"/v1/policy/versions/{row['policy_version']}"
+    return DecisionView(policy=policy, **columns, **row["data"])
+
+
 def routes(handlers: Handlers) -> APIRouter:
     engine = handlers.runtime.engine
     router = APIRouter(prefix="/v1/cases/{case_id}", tags=["cases"])
@@ -158,7 +199,8 @@ def routes(handlers: Handlers) -> APIRouter:
     async def get_case(
         case_id: UUID, who: Reader, response: Response, history: bool = False
     ) -> CaseView:
-        """The case; `history=true` adds superseded deadlines. Its ETag is its version."""
+        """The case; `history=true` adds superseded deadlines and the older versions of results.
+        Its ETag is its version."""
         async with transaction(engine) as connection:
             view = await case_view(connection, handlers, case_id, who, history)
         response.headers["ETag"] = etag(view.version)
@@ -190,10 +232,7 @@ def routes(handlers: Handlers) -> APIRouter:
             await views.one(connection, case_id, handlers, who)
             values = {"id": case_id, "after": after, "most": limit + 1}
             rows = (await connection.execute(_DECISIONS, values)).mappings().all()
-        items = [
-            DecisionView(**{k: v for k, v in row.items() if k != "data"}, **row["data"])
-            for row in rows[:limit]
-        ]
+        items = [_decision(row) for row in rows[:limit]]
         more = len(rows) > limit
         return Decisions(items=items, next_cursor=encode_cursor(items[-1].id) if more else None)
 

@@ -11,14 +11,15 @@ from pydantic import Field, model_validator
 from sqlalchemy import text
 from starlette.responses import Response
 
-from services.router import codes
 from services.router import commands as cmd
+from services.router import partners, redeeming
 from services.router.api import views
 from services.router.api.acting import Action, act
 from services.router.api.actions import Body, ReasonBody
 from services.router.handlers import Handlers
+from shared import codes
 from shared.database import transaction
-from shared.errors import Forbidden, NotFound
+from shared.errors import Forbidden, Invalid, NotFound
 from shared.events import Channel
 from shared.ids import new_id
 from shared.security import Caller, caller
@@ -51,6 +52,12 @@ class HandoffBody(Body):
         return self
 
 
+class AcceptBody(Body):
+    """`code`: `R-7K4Q-2M9X`, or its nine digits."""
+
+    code: Annotated[str, Field(max_length=40)] = ""
+
+
 def routes(handlers: Handlers) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["handoffs"])
 
@@ -75,12 +82,15 @@ def routes(handlers: Handlers) -> APIRouter:
         return await act(handlers, request, who, case_id, action)
 
     @router.post("/handoffs/{handoff_id}/accept")
-    async def accept(handoff_id: UUID, who: Agent, request: Request) -> Response:
-        """Takes the case over."""
+    async def accept(
+        handoff_id: UUID, who: Agent, request: Request, body: AcceptBody | None = None
+    ) -> Response:
+        """Takes the case over. A channel switch is accepted with the `code` the customer told."""
         case_id = await _case_of(handlers, handoff_id, who)
-        action = Action(
-            lambda *_: cmd.AcceptHandoff(handoff_id, who.actor), versioned=False, scoped=False
-        )
+        told = body.code if body else ""
+        by_code = await _is_code(handlers, handoff_id, told)
+        command = cmd.AcceptHandoff(handoff_id, who.actor, by_code)
+        action = Action(lambda *_: command, versioned=False, scoped=False)
         return await act(handlers, request, who, case_id, action)
 
     @router.post("/handoffs/{handoff_id}/decline")
@@ -102,6 +112,7 @@ def routes(handlers: Handlers) -> APIRouter:
 
 def _command(handlers: Handlers, who: Caller, body: HandoffBody) -> cmd.OfferHandoff:
     channel = body.to_channel or ""
+    token = partners.drawn() if body.to_team else ""
     return cmd.OfferHandoff(
         handoff_id=new_id(),
         agent=who.actor,
@@ -112,9 +123,26 @@ def _command(handlers: Handlers, who: Caller, body: HandoffBody) -> cmd.OfferHan
         consent=body.consent.model_dump() if body.consent else None,
         results=tuple(body.results),
         code=codes.drawn(secrets.randbits) if channel else "",
-        own_address=handlers.own_address(channel) if channel else "",
+        way=handlers.offers.way(channel) if channel else cmd.NO_WAY,
         invitation_id=new_id(),
         senders=handlers.senders,
+        supervisor=who.may("supervisor"),
+        partner_token=token,
+        answer_url=partners.link(handlers.runtime.settings.public_url, token),
+    )
+
+
+async def _is_code(handlers: Handlers, handoff_id: UUID, told: str) -> bool:
+    if not told:
+        return False
+    now = handlers.runtime.now()
+    async with transaction(handlers.runtime.engine) as connection:
+        if await redeeming.opens(connection, told, handoff_id, now):
+            return True
+    raise Invalid(
+        "this is not the code of this handoff, or it is spent: have the customer read it again, "
+        "or offer the switch anew",
+        name="wrong-code",
     )
 
 

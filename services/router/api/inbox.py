@@ -15,14 +15,19 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.router import agents
+from services.router.agents import Profile
 from services.router.api import views
 from services.router.api.views import Item
 from services.router.case import PRIORITIES
 from services.router.commands import Claim
 from services.router.handlers import Handlers
+from services.router.policy import Policy
+from services.router.queries import QUEUE
+from services.router.reach import Reach, reach
 from shared import idempotency
 from shared.database import transaction
-from shared.errors import Invalid
+from shared.errors import Conflict, Invalid
 from shared.security import Caller, caller
 from shared.web import Json, decode_cursor, encode_cursor, etag, unchanged
 
@@ -30,7 +35,6 @@ Agent = Annotated[Caller, Depends(caller("agent"))]
 State = Literal["open", "waiting_customer", "waiting_internal", "closed"]
 WAITING: Final = ("open", "waiting_internal")
 _POLL: Final = 0.5
-_ORDER: Final = "due_at, priority, opened_at, id"
 
 
 class Page(BaseModel):
@@ -40,7 +44,11 @@ class Page(BaseModel):
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list shows. Only teams in the caller's scope are ever listed."""
+    """What a list shows. Only teams in the caller's scope are ever listed.
+
+    frozen    only cases that went to and fro, or only others
+    takeable  only what `POST /v1/inbox/next` would give the caller, in that order
+    """
 
     team: Annotated[list[str] | None, Query()] = None
     agent: str | None = None
@@ -50,6 +58,8 @@ class Filters:
     customer: UUID | None = None
     q: Annotated[str | None, Query(max_length=200)] = None
     due_before: datetime | None = None
+    frozen: bool | None = None
+    takeable: bool = False
 
     def where(self, who: Caller, hidden: Sequence[str]) -> tuple[str, dict[str, Any]]:
         states = views.names(self.state) or list(WAITING)
@@ -75,6 +85,7 @@ class Filters:
             ("agent", self.agent, "agent = :agent"),
             ("customer", self.customer, "customer_id = :customer"),
             ("due_before", self.due_before, "due_at < :due_before"),
+            ("frozen", self.frozen, "(frozen <> '') = :frozen"),
         ):
             if value is not None:
                 values[name] = value
@@ -100,10 +111,14 @@ class Inbox:
         where, values = filters.where(who, views.hidden_teams(who, policy))
         if cursor:
             key = decode_cursor(cursor, tuple[datetime, int, datetime, UUID])
-            where += f" AND ({_ORDER}) > (:due, :rank, :opened, :id)"
+            where += f" AND ({QUEUE}) > (:due, :rank, :opened, :id)"
             values |= dict(zip(("due", "rank", "opened", "id"), key, strict=True))
-        query = f"SELECT {views.COLUMNS} FROM cases WHERE {where} ORDER BY {_ORDER} LIMIT :most"  # noqa: S608 - names are ours, values are bound
         async with transaction(self._engine) as connection:
+            if filters.takeable:
+                taking = await self._reach(connection, who)
+                where = " AND ".join(filter(None, (where, taking.where, taking.room)))
+                values |= taking.values
+            query = f"SELECT {views.COLUMNS} FROM cases WHERE {where} ORDER BY {QUEUE} LIMIT :most"  # noqa: S608 - names are ours, values are bound
             found = await connection.execute(text(query), {**values, "most": limit + 1})
             rows = found.mappings().all()
             now = self._handlers.runtime.now()
@@ -134,17 +149,53 @@ class Inbox:
 
     async def _claim_first(self, connection: AsyncConnection, who: Caller) -> Response:
         handlers, policy = self._handlers, self._handlers.policies.current
+        await agents.seize(connection, who.actor)
+        mine = await self._reach(connection, who)
+        if mine.agent.presence == "away":
+            raise Conflict(
+                'you are away: PATCH /v1/agents/me with {"presence": "online"}, then ask again',
+                name="agent-away",
+            )
         where, values = Filters(state=["open"]).where(who, views.hidden_teams(who, policy))
+        where, values = f"{where} AND {mine.where}", values | mine.values
         query = (
-            f"SELECT id FROM cases WHERE {where} AND agent = '' "  # noqa: S608 - values are bound
-            f"ORDER BY {_ORDER} LIMIT 1 FOR UPDATE SKIP LOCKED"
+            f"SELECT id FROM cases WHERE {where} {'AND' if mine.room else ''} {mine.room} "  # noqa: S608 - values are bound
+            f"ORDER BY {QUEUE} LIMIT 1 FOR UPDATE SKIP LOCKED"
         )
         case_id = await connection.scalar(text(query), values)
         if case_id is None:
+            if mine.room:
+                await _refuse_the_full(connection, mine, where, values, policy)
             return Response(status_code=204)
         await handlers.on_command(connection, case_id, lambda _: Claim(who.actor))
+        await agents.note_given(connection, [who.actor], handlers.runtime.now())
         item = await views.one(connection, case_id, handlers, who)
         return Json(item.model_dump(), headers={"ETag": etag(item.version)})
+
+    async def _reach(self, connection: AsyncConnection, who: Caller) -> Reach:
+        known = await agents.named(connection, self._handlers.runtime.now(), [who.actor])
+        agent = known.get(who.actor, Profile(who.actor))
+        return await reach(connection, agent, self._handlers.policies.current)
+
+
+async def _refuse_the_full(
+    connection: AsyncConnection, mine: Reach, where: str, values: dict[str, Any], policy: Policy
+) -> None:
+    """Raises Conflict when a case waits that only lacks room: 204 says that none does."""
+    query = (
+        f"SELECT team FROM cases WHERE {where} AND NOT ({mine.room}) "  # noqa: S608 - values are bound
+        f"ORDER BY {QUEUE} LIMIT 1"
+    )
+    team = await connection.scalar(text(query), values)
+    if team is None:
+        return
+    capacity = mine.agent.capacity_in(policy, team)
+    raise Conflict(
+        f"you have {mine.load:g} of at most {capacity}: answer or release one of your cases first",
+        name="at-capacity",
+        load=mine.load,
+        capacity=capacity,
+    )
 
 
 async def _pause(stopping: asyncio.Event) -> None:
@@ -190,7 +241,11 @@ def routes(handlers: Handlers) -> APIRouter:
     async def next_case(
         who: Agent, idempotency_key: Annotated[str | None, Header(max_length=255)] = None
     ) -> Response:
-        """Claims the most urgent free case this agent may take; 204 when there is none."""
+        """Claims the most urgent free case this agent may take; 204 when there is none.
+
+        It asks for no skill they lack. 409 `agent-away` for who is away, `at-capacity` (`load`,
+        `capacity`) when something waits and they have too much already.
+        """
         return await inbox.next(who, idempotency_key)
 
     return router

@@ -26,7 +26,9 @@ class CustomerBrief(BaseModel):
 
 
 class Item(BaseModel):
-    """One case in a list. `due_at` is the effective due; null when nothing is due."""
+    """One case in a list. `due_at` is the effective due; null when nothing is due. `skills` are
+    what an agent must have to be offered it; anybody of the team may claim it by name. `frozen`
+    is with whom it stays, because people sent it to and fro."""
 
     id: UUID
     customer: CustomerBrief
@@ -47,6 +49,8 @@ class Item(BaseModel):
     allowed_switches: list[dict[str, Any]]
     waiting_since: datetime | None
     opened_at: datetime
+    skills: list[str]
+    frozen: str | None
     version: int
 
 
@@ -54,7 +58,7 @@ COLUMNS: Final = (
     "cases.id, cases.customer_id, cases.channel, cases.account, cases.subject, cases.preview, "
     "cases.team, cases.agent, cases.state, cases.priority, cases.product, cases.due_at, "
     "cases.due_metric, cases.at_risk, cases.reply_window_closes_at, cases.waiting_since, "
-    "cases.opened_at, cases.version"
+    "cases.opened_at, cases.skills, cases.frozen, cases.version"
 )
 _PEOPLE: Final = text(
     "SELECT customers.id, customers.name, array_remove(array_agg(scheme || ':' || value "
@@ -83,6 +87,7 @@ def _item(row: RowMapping, person: Any, policy: Policy, now: datetime) -> Item:
     switches = switching.permitted(policy, values["product"], values["channel"], now)
     values |= {
         "agent": values["agent"] or None,
+        "frozen": values["frozen"] or None,
         "priority": PRIORITIES[values["priority"]],
         "due_at": None if values["due_at"] >= FAR else values["due_at"],
         "due_metric": values["due_metric"] or None,

@@ -1,0 +1,195 @@
+"""The policy: the text in force, its versions, putting another in force, and going back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import Response
+
+from services.router.api.actions import Body
+from services.router.api.policy_text import JSON, YAML, text_of
+from services.router.handlers import Handlers
+from services.router.versions import rows as versions
+from services.router.versions.candidate import Checks, decoded
+from services.router.versions.changes import Change, Changes, Made
+from services.router.versions.rows import Version
+from shared import idempotency
+from shared.database import transaction
+from shared.errors import NotFound
+from shared.guard import Guard
+from shared.security import Caller, caller
+from shared.web import Json, decode_cursor, encode_cursor, etag, if_match, read_body
+
+Reader = Annotated[Caller, Depends(caller("supervisor"))]
+Admin = Annotated[Caller, Depends(caller("admin"))]
+Reason = Annotated[str, Query(max_length=1000, description="why, for the list of versions")]
+Number = Annotated[int, Path(ge=1, lt=2**31)]
+Accept = Annotated[str, Header(description="application/yaml (default) or application/json")]
+Held = Annotated[str | None, Header(alias="If-None-Match")]
+LARGEST: Final = 1024 * 1024
+_TEXT: Final[dict[str, Any]] = {
+    YAML: {"schema": {"type": "string"}},
+    JSON: {"schema": {"type": "object"}},
+}
+_GIVEN: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "the text as it was stored, or the same as JSON", "content": _TEXT},
+    304: {"description": "nothing changed"},
+}
+
+
+class VersionView(BaseModel):
+    """One stored version. `origin` is file, api, rollback or built-in."""
+
+    version: int
+    author: str
+    reason: str
+    origin: str
+    created_at: datetime
+    sha256: str
+    in_force: bool
+
+
+class Versions(BaseModel):
+    items: list[VersionView]
+    next_cursor: str | None
+
+
+class Told(BaseModel):
+    line: int
+    field: str
+    message: str
+
+
+class StoredView(VersionView):
+    """What is in force now. `changed` is false when it was already; `tests` were run."""
+
+    changed: bool
+    tests: int
+    warnings: list[Told]
+
+
+class RollbackBody(Body):
+    version: Annotated[int, Field(ge=1, lt=2**31)]
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+
+def routes(handlers: Handlers) -> APIRouter:
+    engine, policies = handlers.runtime.engine, handlers.policies
+    allowed = Guard.of(handlers.runtime.settings.allow_private_targets)
+    changes = Changes(policies, Checks(policies.accounts, allowed))
+    router = APIRouter(prefix="/v1/policy", tags=["policy"])
+
+    @router.get("", response_class=Response, responses=_GIVEN)
+    async def get_policy(
+        _: Reader, request: Request, accept: Accept = YAML, if_none_match: Held = None
+    ) -> Response:
+        """The text in force. Its ETag is its version; `Policy-*` headers say by whom and why."""
+        async with transaction(engine) as connection:
+            current = await policies.in_force(connection)
+            found = await _found(connection, current.version)
+        return await text_of(*found, accept, if_none_match)
+
+    @router.get("/versions")
+    async def list_versions(
+        _: Reader, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    ) -> Versions:
+        """What was ever in force, the latest first."""
+        before = decode_cursor(cursor, tuple[int])[0] if cursor else None
+        async with transaction(engine) as connection:
+            current = await policies.in_force(connection)
+            rows = await versions.page(connection, before, limit + 1)
+        items = [VersionView(**_row(row, current.version)) for row in rows[:limit]]
+        more = len(rows) > limit
+        return Versions(items=items, next_cursor=encode_cursor(items[-1].version) if more else None)
+
+    @router.get("/versions/{version}", response_class=Response, responses=_GIVEN)
+    async def get_version(
+        _: Reader, version: Number, accept: Accept = YAML, if_none_match: Held = None
+    ) -> Response:
+        """The text of one version: what a decision that names it was made under."""
+        async with transaction(engine) as connection:
+            found = await _found(connection, version)
+        return await text_of(*found, accept, if_none_match)
+
+    @router.put(
+        "",
+        response_model=StoredView,
+        openapi_extra={"requestBody": {"required": True, "content": _TEXT}},
+    )
+    async def put_policy(who: Admin, request: Request, reason: Reason = "") -> Response:
+        """Checks the policy and puts it in force, in every router from its next batch on.
+
+        `If-Match` names the version it was made from. Refused with all that is wrong at once.
+        """
+        body = await read_body(request, LARGEST)
+        change = Change(who.actor, reason, if_match(request.headers.get("if-match")))
+        source = decoded(body)
+        return await _change(
+            handlers, request, who, body + b"\0" + reason.encode(),
+            lambda connection: changes.put(connection, source, change),
+        )  # fmt: skip
+
+    @router.post("/rollback", response_model=StoredView)
+    async def roll_back(who: Admin, request: Request, body: RollbackBody) -> Response:
+        """Puts an earlier version in force again, as a new one."""
+        seen = if_match(request.headers.get("if-match"))
+        reason = body.reason or f"back to version {body.version}"
+        change = Change(who.actor, reason, seen)
+        return await _change(
+            handlers, request, who, await request.body(),
+            lambda connection: changes.roll_back(connection, body.version, change),
+        )  # fmt: skip
+
+    return router
+
+
+async def _change(
+    handlers: Handlers,
+    request: Request,
+    who: Caller,
+    given: bytes,
+    make: Callable[[AsyncConnection], Awaitable[Made]],
+) -> Response:
+    """One transaction, one answer; in force here as soon as it is committed."""
+    key = request.headers.get("idempotency-key")
+    place = (who.key_id, f"{request.method} {request.url.path}", idempotency.fingerprint(given))
+    async with transaction(handlers.runtime.engine) as connection:
+        if key is not None:
+            before = await idempotency.begin(connection, key, *place)
+            if before is not None:
+                return before.response()
+        made = await make(connection)
+        response = _stored(made)
+        if key is not None:
+            await idempotency.finish(connection, key, *place, response)
+    handlers.policies.adopt(made.policy)
+    return response
+
+
+def _stored(made: Made) -> Response:
+    number = made.version.version
+    view = StoredView(
+        **_row(made.version, number),
+        changed=made.changed,
+        tests=made.tests,
+        warnings=[Told(**told) for told in made.warnings],
+    )
+    headers = {"ETag": etag(number), "Location": f"/v1/policy/versions/{number}"}
+    return Json(view.model_dump(), headers=headers)
+
+
+def _row(version: Version, in_force: int) -> dict[str, Any]:
+    return {**asdict(version), "in_force": version.version == in_force}
+
+
+async def _found(connection: AsyncConnection, version: int) -> tuple[Version, str]:
+    found = await versions.find(connection, version)
+    if found is None:
+        raise NotFound(f"there is no version {version}: GET /v1/policy/versions lists them")
+    return found

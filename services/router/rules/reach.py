@@ -1,0 +1,187 @@
+"""Which rules nothing can reach, because earlier ones match whenever they would. Pure.
+
+A condition is written out as alternatives, each of parts that must all be true. A rule is hidden
+when each of its alternatives has all parts of one of an earlier rule. What is said here is certain;
+a rule that only somebody who understands its parts could call hidden is not found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final, NamedTuple
+
+from services.router.rules.condition_check import Token, tokens_of
+
+_MOST_ALTERNATIVES: Final = 64
+_OPENING: Final = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+
+
+class Part(NamedTuple):
+    """`name == "word"`; or any other text, without a word."""
+
+    text: str
+    word: str | None = None
+
+
+Alternative = frozenset[Part]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """`hidden_by` are earlier rules, by index: those that are always true alone, or else all that
+    it takes. Empty: the condition contradicts itself."""
+
+    index: int
+    hidden_by: tuple[int, ...]
+
+
+def unreached(conditions: Sequence[str]) -> Iterator[Unreached]:
+    """The rules of a list that never match, by their conditions; `true` for one without."""
+    earlier = _Earlier()
+    for index, source in enumerate(conditions):
+        written_out = alternatives(source)
+        hiding = earlier.hiding(written_out)
+        if hiding is not None:
+            yield Unreached(index, hiding)
+        else:
+            earlier.add(index, written_out)
+
+
+def alternatives(source: str) -> list[Alternative]:
+    """A condition written out; none for what is never true, an empty one for what always is."""
+    return [parts for parts in _written_out(tokens_of(source)) if not _contradicts_itself(parts)]
+
+
+class _Earlier:
+    """The alternatives of the rules so far, each filed under one of its parts."""
+
+    def __init__(self) -> None:
+        self._always: int | None = None
+        self._filed: dict[Part, list[tuple[Alternative, int]]] = {}
+
+    def add(self, index: int, written_out: Iterable[Alternative]) -> None:
+        for parts in written_out:
+            if parts:
+                self._filed.setdefault(min(parts, key=str), []).append((parts, index))
+            elif self._always is None:
+                self._always = index
+
+    def hiding(self, written_out: Sequence[Alternative]) -> tuple[int, ...] | None:
+        """The rules that leave nothing for this one; None when something is left."""
+        if not written_out:
+            return ()
+        if self._always is not None:
+            return (self._always,)
+        found = [self._hides(parts) for parts in written_out]
+        certain = {index for index in found if index is not None}
+        return tuple(sorted(certain)) if None not in found else None
+
+    def _hides(self, parts: Alternative) -> int | None:
+        filed = (each for part in parts for each in self._filed.get(part, ()))
+        return min((index for other, index in filed if other <= parts), default=None)
+
+
+def _written_out(tokens: Sequence[Token]) -> list[Alternative]:
+    tokens = _without_brackets(tokens)
+    if _split(tokens, "?")[1:]:
+        return [_opaque(tokens)]
+    either = _split(tokens, "||")
+    if len(either) > 1:
+        found = [parts for piece in either for parts in _written_out(piece)]
+    elif len(both := _split(tokens, "&&")) > 1:
+        pieces = [_written_out(piece) for piece in both]
+        combinations = product(*pieces) if _number(pieces) <= _MOST_ALTERNATIVES else ()
+        found = [frozenset[Part]().union(*each) for each in combinations]
+        if not found and all(pieces):
+            return [_opaque(tokens)]
+    else:
+        found = _of_one(tokens)
+    return found if len(found) <= _MOST_ALTERNATIVES else [_opaque(tokens)]
+
+
+def _number(pieces: Iterable[Sequence[Alternative]]) -> int:
+    number = 1
+    for piece in pieces:
+        number *= len(piece)
+    return number
+
+
+def _of_one(tokens: Sequence[Token]) -> list[Alternative]:
+    """A comparison with words is one alternative for each word."""
+    shown = _shown(tokens)
+    if shown in ("true", "false"):
+        return [frozenset()] if shown == "true" else []
+    for at, token in enumerate(tokens):
+        if token.text in ("==", "in") and at and _is_name(tokens[:at]):
+            words = _words(token.text, tokens[at + 1 :])
+            if words is not None:
+                name = _shown(tokens[:at])
+                return [frozenset((Part(name, word),)) for word in words]
+    return [_opaque(tokens)]
+
+
+def _is_name(tokens: Sequence[Token]) -> bool:
+    return all(token.kind == "name" or token.text == "." for token in tokens)
+
+
+def _words(operator: str, tokens: Sequence[Token]) -> list[str] | None:
+    """The words compared with; None when it is not words alone."""
+    if operator == "in":
+        if len(tokens) < 2 or (tokens[0].text, tokens[-1].text) != ("[", "]"):
+            return None
+        pieces = _split(tokens[1:-1], ",")
+    else:
+        pieces = [tokens]
+    plain = [match[1] for piece in pieces if len(piece) == 1 and (match := _plain(piece[0]))]
+    return plain if len(plain) == len(pieces) else None
+
+
+def _plain(token: Token) -> re.Match[str] | None:
+    """A word in quotes, without anything that stands for something else."""
+    return re.fullmatch(r"""["']([^"'\\]*)["']""", token.text) if token.kind == "text" else None
+
+
+def _split(tokens: Sequence[Token], sign: str) -> list[Sequence[Token]]:
+    """At a sign, but not within brackets."""
+    pieces: list[Sequence[Token]] = []
+    depth = start = 0
+    for at, token in enumerate(tokens):
+        depth += _OPENING.get(token.text, 0) if token.kind == "sign" else 0
+        if token.kind == "sign" and token.text == sign and not depth:
+            pieces.append(tokens[start:at])
+            start = at + 1
+    return [*pieces, tokens[start:]]
+
+
+def _without_brackets(tokens: Sequence[Token]) -> Sequence[Token]:
+    while len(tokens) > 2 and tokens[0].text == "(" and _closes(tokens) == len(tokens) - 1:
+        tokens = tokens[1:-1]
+    return tokens
+
+
+def _closes(tokens: Sequence[Token]) -> int:
+    """Where the bracket that the tokens begin with is closed; -1 for nowhere."""
+    depth = 0
+    for at, token in enumerate(tokens):
+        depth += _OPENING.get(token.text, 0) if token.kind == "sign" else 0
+        if not depth:
+            return at
+    return -1
+
+
+def _opaque(tokens: Sequence[Token]) -> Alternative:
+    return frozenset((Part(_shown(tokens)),))
+
+
+def _shown(tokens: Sequence[Token]) -> str:
+    return " ".join(token.text for token in tokens)
+
+
+def _contradicts_itself(parts: Alternative) -> bool:
+    """Two words for one name, or something and its opposite."""
+    names = [part.text for part in parts if part.word is not None]
+    shown = {part.text for part in parts if part.word is None}
+    return len(names) > len(set(names)) or any(f"! {text}" in shown for text in shown)

@@ -1,0 +1,1 @@
+"""The stored versions of the policy: how one is checked, kept and put in force."""

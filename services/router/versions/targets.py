@@ -1,0 +1,68 @@
+"""Whether a policy that comes by API names only targets that it may (DESIGN 6, "Outgoing calls").
+
+Operators may name private ones, in a policy file or in REGIE_ALLOW_PRIVATE_TARGETS; a policy by API
+may repeat those, and adds none. Names are not resolved here: what they lead to is judged when they
+are called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.router.policy import Policy
+from services.router.versions import rows as versions
+from shared import yamlfile
+from shared.guard import Forbidden, Guard, Origin, origin_of
+from shared.named_targets import origins_of, webhooks_in
+from shared.yamlfile import Path, Problem
+
+_WRONG = "leads nowhere: write https://host/path, with a port up to 65535 if any"
+
+
+async def check_targets(
+    connection: AsyncConnection, policy: Policy, allowed: Guard
+) -> list[Problem]:
+    """What is wrong with its webhooks. `allowed` is REGIE_ALLOW_PRIVATE_TARGETS."""
+    urls = dict(webhooks_in(policy.document.data))
+    refused = _refused(urls, allowed)
+    if refused:
+        async for origins in _operators(connection):
+            allowed = replace(allowed, origins=allowed.origins | origins)
+            refused = _refused(urls, allowed)
+            if not refused:
+                break
+    return [policy.document.problem(path, why) for path, why in refused.items()]
+
+
+def _refused(urls: Mapping[Path, str], guard: Guard) -> dict[Path, str]:
+    found = ((path, _refusal(url, guard)) for path, url in urls.items())
+    return {path: why for path, why in found if why}
+
+
+def _refusal(url: str, guard: Guard) -> str:
+    origin = origin_of(url)
+    if origin is None:
+        return _WRONG
+    try:
+        guard.permit_unresolved(*origin)
+    except Forbidden as error:
+        return f"{error}, or into the operator's policy file"
+    return ""
+
+
+async def _operators(connection: AsyncConnection) -> AsyncIterator[frozenset[Origin]]:
+    """What each policy file named that was ever loaded at a start, the latest first."""
+    async for _, source in versions.of_files(connection):
+        yield await asyncio.to_thread(_origins, source)
+
+
+def _origins(source: str) -> frozenset[Origin]:
+    try:
+        data = yamlfile.read(source, "policy").data
+    except yamlfile.FileError:
+        return frozenset()
+    return origins_of(url for _, url in webhooks_in(data))
