@@ -223,7 +223,7 @@ _VONAGE: Final = {
     "api_base": _a(read_url),
 }
 _TELNYX: Final = {
-    "public_key": _needed(read_text),
+    "public_key": _needed(read_text_or_texts),
     "api_key": _SECRET,
     "public_url": _a(read_url),
     "api_base": _a(read_url),

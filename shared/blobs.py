@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from shared.errors import BlobsUnavailable
@@ -44,6 +45,16 @@ class FolderBlobs:
         """The bytes, or None when they were erased or never came."""
         return await asyncio.to_thread(self._get, ref)
 
+    async def remove(self, ref: str, since: float) -> bool:
+        """Erases the bytes, unless they were put (again) after `since`, in seconds of the epoch;
+        whether they are gone. Raises BlobsUnavailable."""
+        return await asyncio.to_thread(self._remove, ref, since)
+
+    async def listed(self, folder: str, before: float) -> list[str]:
+        """The refs of one folder (`00` … `ff`) that nobody put since then. What a crash left half
+        written or half removed goes."""
+        return await asyncio.to_thread(self._listed, folder, before)
+
     async def ping(self) -> None:
         """Raises BlobsUnavailable when nothing can be written."""
         await asyncio.to_thread(self._check)
@@ -62,8 +73,11 @@ class FolderBlobs:
 
     def _write(self, ref: str, content: bytes) -> Path | None:
         path = self._path(ref)
-        if path.exists():
+        try:
+            os.utime(path)  # so that nobody removes it who found it useless before (`remove`)
             return path.parent
+        except FileNotFoundError:
+            pass
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _sync_folder(self.root)
@@ -82,6 +96,38 @@ class FolderBlobs:
             return None
         except OSError as error:
             raise BlobsUnavailable(f"the blob store at {self.root} cannot be read") from error
+
+    def _remove(self, ref: str, since: float) -> bool:
+        path = self._path(ref)
+        aside = path.with_name(f".{path.name}.gone")
+        try:
+            with suppress(FileNotFoundError):
+                path.rename(aside)  # from here on a `put` writes the file anew
+            if aside.stat().st_mtime > since:
+                aside.replace(path)
+                return False
+            aside.unlink()
+            _sync_folder(path.parent)
+        except FileNotFoundError:
+            return True  # it never was, or went before
+        except OSError as error:
+            raise BlobsUnavailable(
+                f"the blob store at {self.root} cannot be written ({error.strerror}): what has to "
+                "go is still there, and is tried again"
+            ) from error
+        return True
+
+    def _listed(self, folder: str, before: float) -> list[str]:
+        found = []
+        with suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+            for entry in entries:
+                if entry.stat().st_mtime > before:
+                    continue
+                if entry.name.isalnum():
+                    found.append(f"{folder}/{entry.name}")
+                else:
+                    Path(entry.path).unlink(missing_ok=True)
+        return found
 
     def _path(self, ref: str) -> Path:
         folder, _, name = ref.partition("/")

@@ -26,6 +26,7 @@ from services.router.joining import Joined, join
 from services.router.models import MessageRow
 from services.router.people import People, identify
 from services.router.queries import Known, Ref
+from services.router.rights import barring
 from services.router.redeeming import Redemption
 from services.router.taking import facts_of
 from shared.channels import calls
@@ -65,6 +66,7 @@ class Arrivals:
         the agent said who registered one.
         """
         self._replayed, self._openings = replayed, openings or {}
+        messages = await barring.admitted(self.desk.connection, messages)
         fresh = await queries.unseen(self.desk.connection, [m.id for m in messages], self.desk.now)
         batch: list[MessageReceived] = []
         for message in messages:

@@ -212,6 +212,7 @@ class Case(Value, frozen=True):
     hops      since it was opened, reopened or thawed; hopped: how many in all
     closed_by the person who did; empty for what only was left over by a split
     survey    until somebody of ours writes again; surveyed: asked or passed over, once a case
+    erased    its person was: nothing is done on it any more
     """
 
     id: UUID
@@ -264,6 +265,7 @@ class Case(Value, frozen=True):
     surveyed: bool = False
     suggested: tuple[str, ...] = ()
     language: str = ""
+    erased: bool = False
 
     @property
     def waiting_since(self) -> datetime | None:

@@ -411,13 +411,21 @@ class InheritResult:
     agent: str = "regie"
 
 
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The words of the case are about to go."""
+
+    reason: Literal["erasure", "retention"]
+    agent: str = "regie"
+
+
 Command = (
     TakeMessage | ReviseMessage | PassTime | Claim | Release | Give | Reply | TakeNote | Pause
     | Close | Reopen
     | ChangePriority | ReviseCase | RecordResult | MakePromise | KeepPromise | RenegotiatePromise
     | Thaw | OpenCase | LeaveCase | ReceiveMessages | MoveCase | NoteChild | InheritResult
     | OfferHandoff | AcceptHandoff | DeclineHandoff
-    | ReportDelivery | GiveBack
+    | ReportDelivery | GiveBack | Forget
 )  # fmt: skip
 
 

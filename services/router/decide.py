@@ -33,7 +33,7 @@ from services.router import (
     taking,
 )
 from services.router import commands as cmd
-from services.router.case import Case
+from services.router.case import ANSWERS, Case
 from services.router.evolve import evolve
 from services.router.policy import Policy
 from services.router.turn import Turn
@@ -58,9 +58,21 @@ def decide(
     """Raises Refused (with what to do instead) when the command does not fit the case."""
     if case is None and not isinstance(command, _OPENING):
         raise NotFound(f"there is no case {case_id}")
+    if case is not None and case.erased:
+        return _after_erasure(case, command)
     turn = Turn(case, case_id, policy, now, _actor(command))
     _DECIDERS[type(command)](turn, command)
     return Decided(turn.case, turn.changes, turn.decisions)
+
+
+def _after_erasure(case: Case, command: cmd.Command) -> Decided:
+    """What still comes in of itself changes nothing; what somebody asks for is refused."""
+    if isinstance(command, _BY_ITSELF):
+        return Decided(case, (), ())
+    raise Conflict(
+        "the customer of this case was erased: what they write now is a case of its own",
+        name="erased",
+    )
 
 
 def _actor(command: cmd.Command) -> str:
@@ -80,7 +92,7 @@ def _close(turn: Turn, command: cmd.Close) -> None:
     if case.state == "closed":
         return
     promising.settle(turn)
-    resolution = case.clock("resolution")
+    resolution, promised = case.clock("resolution"), case.clock(*ANSWERS)
     if resolution is not None and resolution.state in ("running", "paused"):
         turn.record(ev.DeadlineMet(number=resolution.number, metric="resolution"))
     for deadline in turn.case.running:
@@ -89,7 +101,12 @@ def _close(turn: Turn, command: cmd.Close) -> None:
     for offer in turn.case.offers:
         turn.record(ev.HandoffExpired(handoff_id=offer.handoff_id))
     turn.record(
-        ev.CaseClosed(author=command.agent, reason=command.reason, empty=command.empty)
+        ev.CaseClosed(
+            author=command.agent,
+            reason=command.reason,
+            empty=command.empty,
+            promised=promised.due_at if promised is not None else None,
+        )
     )
 
 
@@ -131,6 +148,10 @@ def _change_priority(turn: Turn, command: cmd.ChangePriority) -> None:
 
 
 _OPENING: Final = (cmd.TakeMessage, cmd.OpenCase, cmd.ReceiveMessages)
+_BY_ITSELF: Final = (
+    cmd.ReviseMessage, cmd.PassTime, cmd.ReportDelivery, cmd.MoveCase, cmd.NoteChild,
+    cmd.InheritResult, cmd.Close, cmd.Forget,
+)  # fmt: skip
 _DECIDERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     cmd.TakeMessage: taking.take_message,
     cmd.ReviseMessage: taking.revise_message,
@@ -161,4 +182,5 @@ _DECIDERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     cmd.KeepPromise: promising.keep_promise,
     cmd.RenegotiatePromise: promising.renegotiate_promise,
     cmd.Thaw: pingpong.thaw,
+    cmd.Forget: lambda turn, command: turn.record(ev.CaseForgotten(reason=command.reason)),
 }

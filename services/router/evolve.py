@@ -225,7 +225,7 @@ def _closed(case: Case, event: ev.CaseClosed, change: CaseChanged) -> Case:
     for reply in case.pending:
         if reply.human:
             case = evolve_replies.answer(
-                case, reply.message_id, reply.answers, change.at, reply.author
+                case, reply.message_id, reply.answers, change.at, reply.author, event.promised
             )
             case = replace(case, state="open")
     deadlines = tuple(_over(d, event, change) if d.live else d for d in case.deadlines)

@@ -136,6 +136,13 @@ def _survey_over(
     return replace(case, survey=None if case.survey is None else replace(case.survey, over=True))
 
 
+def _forgotten(case: Case, event: ev.CaseForgotten, change: CaseChanged) -> Case:
+    """Nothing is owed, and nobody asked, on a case whose person was erased."""
+    if event.reason != "erasure":
+        return case
+    return replace(case, erased=True, pending=(), answered=(), kept=(), survey=None, surveyed=True)
+
+
 RULES: Final[Mapping[type[Event], Rule]] = {
     ev.HandoffOffered: _offered,
     ev.HandoffAccepted: _accepted,
@@ -158,4 +165,5 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     ev.SurveySkipped: lambda case, e, _: replace(case, survey=None, surveyed=True),
     ev.SurveyAnswered: _survey_over,
     ev.SurveyDeclined: _survey_over,
+    ev.CaseForgotten: _forgotten,
 }

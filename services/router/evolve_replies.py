@@ -17,7 +17,14 @@ from shared.events import CaseChanged, Event, Metric
 _KEPT_ANSWERS: Final = 3
 
 
-def answer(case: Case, message_id: UUID, answers: int, at: datetime, author: str) -> Case:
+def answer(
+    case: Case,
+    message_id: UUID,
+    answers: int,
+    at: datetime,
+    author: str,
+    promised: datetime | None = None,
+) -> Case:
     """A person answered what was in the case at that version.
 
     One record a reply: what was on its way at the closing is answered then, and again when it is
@@ -26,7 +33,11 @@ def answer(case: Case, message_id: UUID, answers: int, at: datetime, author: str
     waiting = tuple(message for message in case.unanswered if message.version > answers)
     before = [a for a in case.answered if a.message_id == message_id]
     others = (a for a in case.answered if a.message_id != message_id)
-    promises = [a.promised for a in before if a.promised is not None] + _promised(case, at)
+    promises = [
+        *(a.promised for a in before if a.promised is not None),
+        *(d.due_at for d in case.running if d.metric in ANSWERS),
+        *((promised,) if promised is not None else ()),
+    ]
     answered = Answered(
         message_id=message_id,
         answers=answers,
@@ -48,13 +59,6 @@ def answer(case: Case, message_id: UUID, answers: int, at: datetime, author: str
         state=case.state if waiting or case.state == "closed" else "waiting_customer",
         wakes_at=case.wakes_at if waiting else None,
     )
-
-
-def _promised(case: Case, at: datetime) -> list[datetime]:
-    """By the clocks that run, or that ended with the very closing."""
-    return [
-        d.due_at for d in case.deadlines if d.metric in ANSWERS and (d.live or d.ended_at == at)
-    ]
 
 
 def breached_ended(

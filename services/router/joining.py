@@ -45,8 +45,8 @@ def join(
     `product_of` tells the message's own product, and is asked only where it matters.
     """
     for case in threads:
-        marked = "" if case.customer_id == customer_id else "other_sender"
-        if alive(case, policy, now) or (not marked and survey_answers.answer(case, message)):
+        if alive(case, policy, now) or _is_answer(message, customer_id, case):
+            marked = "" if case.customer_id == customer_id else "other_sender"
             return Joined(case, "thread", marked)
     if message.shared_sender or not message.sender.identities:
         return Joined(None, "new")
@@ -62,14 +62,15 @@ def join(
     for case in elsewhere:
         if _same_matter(case, product, policy, now):
             return Joined(case, "product")
-    for case in newest_first:
-        if (
-            case.state == "closed"
-            and message.account in _accounts(case)
-            and alive(case, policy, now)
-        ):
-            return Joined(case, "reopened")
-    return Joined(None, "new")
+    closed = (c for c in newest_first if c.state == "closed" and message.account in _accounts(c))
+    lately = next((case for case in closed if alive(case, policy, now)), None)
+    return Joined(lately, "new" if lately is None else "reopened")
+
+
+def _is_answer(message: MessageReceived, customer_id: UUID, case: Case) -> bool:
+    """To a survey's question, which stands longer than a case can be opened again."""
+    mine = case.customer_id == customer_id
+    return mine and survey_answers.answer(case, message) is not None
 
 
 def _accounts(case: Case) -> set[str]:
@@ -79,6 +80,8 @@ def _accounts(case: Case) -> set[str]:
 
 def alive(case: Case, policy: Policy, now: datetime) -> bool:
     """Open, or closed so recently that the customer's next word reopens it."""
+    if case.erased:
+        return False
     return case.closed_at is None or policy.joining.reopen.after(case.closed_at) > now
 
 

@@ -91,35 +91,19 @@ async def unite(
         return []
     ids = {m.winner for m in merges} | {m.loser for m in merges}
     rows = await _fields(connection, ids)
-    held = await _held(connection, ids)
-    cases = await customers.cases_of(connection, ids)
-    done, images = [], []
+    before = _Before(
+        rows, await _held(connection, ids), await customers.cases_of(connection, ids), proven
+    )
+    done, records = [], []
     for merge in merges:
-        pair = (merge.winner, merge.loser)
-        merge = evolved(
-            merge, cases=(*sorted(c for c, of in cases.items() if of == merge.loser), *merge.cases)
-        )
-        took = merge_fields.taken(rows[merge.winner], rows[merge.loser])
-        theirs = [h for h in held if h.customer in pair]
-        images.append(
-            Preimage(
-                winner=dict(rows[merge.winner]),
-                loser=dict(rows[merge.loser]),
-                identities=theirs,
-                cases={c: of for c, of in cases.items() if of in pair}
-                | dict.fromkeys(merge.cases, merge.loser),
-                took=took,
-                met=list(merge.met),
-                proved=[i for h in theirs if not h.verified and (i := _identity(h)) in proven],
-                message=merge.message_id,
-            )
-        )
-        rows[merge.winner] |= took
+        merge = evolved(merge, cases=before.cases_of(merge))
+        image = before.image(merge)
+        rows[merge.winner] |= image.took
         done.append(merge)
-    records = [
-        (m.id, m.winner, m.loser, m.reason, m.by, now, _json(image), m.messages)
-        for m, image in zip(done, images, strict=True)
-    ]
+        records.append(
+            (merge.id, merge.winner, merge.loser, merge.reason, merge.by, now, _json(image),
+             merge.messages)
+        )  # fmt: skip
     await copy(connection, "merges", _MERGES, records)
     await move_identities(connection, {m.loser: m.winner for m in done})
     await _point(connection, done, rows)
@@ -127,6 +111,36 @@ async def unite(
         connection, [(m.id, m.winner, m.loser) for m in done], done[0].by, now
     )
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The records as they are, with what each merge so far took over."""
+
+    fields: Mapping[UUID, Mapping[str, Any]]
+    held: Sequence[Held]
+    cases: Mapping[UUID, UUID]
+    proven: Collection[Identity]
+
+    def cases_of(self, merge: Merge) -> tuple[UUID, ...]:
+        stored = {id for id, of in self.cases.items() if of == merge.loser}
+        return tuple(sorted(stored.union(merge.cases)))
+
+    def image(self, merge: Merge) -> Preimage:
+        pair = (merge.winner, merge.loser)
+        winner, loser = (dict(self.fields[id]) for id in pair)
+        held = [h for h in self.held if h.customer in pair]
+        cases = {id: of for id, of in self.cases.items() if of in pair}
+        return Preimage(
+            winner=winner,
+            loser=loser,
+            identities=held,
+            cases=cases | dict.fromkeys(merge.cases, merge.loser),
+            took=merge_fields.taken(winner, loser),
+            met=list(merge.met),
+            proved=[i for h in held if not h.verified and (i := _identity(h)) in self.proven],
+            message=merge.message_id,
+        )
 
 
 async def move_identities(connection: AsyncConnection, into: Mapping[UUID, UUID]) -> None:

@@ -220,9 +220,15 @@ async def _lock(
     """The customer row serialises "its open case, or a new one". Also: which of them were merged
     into others before we had the lock."""
     rows = await (await driver(connection)).fetch(
-        "SELECT id, language, merged_into FROM customers WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+        "SELECT id, language, merged_into, erased_at FROM customers WHERE id = ANY($1) "
+        "ORDER BY id FOR UPDATE",
         list(ids),
     )
+    erased = [row["id"] for row in rows if row["erased_at"] is not None]
+    if erased:  # while we waited: what was inserted for them meanwhile is a new customer's
+        await (await driver(connection)).execute(
+            "DELETE FROM identities WHERE customer_id = ANY($1)", erased
+        )
     locked = {r["id"]: CustomerFacts(id=r["id"], language=r["language"], known=True) for r in rows}
     return locked, {row["id"] for row in rows if row["merged_into"] is not None}
 

@@ -21,8 +21,8 @@ _ENGLISH: Final[Mapping[str, str]] = {
     "Answer this message to tell us when and on which number we can call, or write to us here "
     "what we can do for you.",
     "survey_subject": "How did we do?",
-    "survey_scale": "Please answer with a number from {low} to {high}; {high} is best. You can add a "
-    "comment on the next line. Answer STOP and we will not ask you again.",
+    "survey_scale": "Please answer with a number from {low} to {high}; {high} is best. You can add "
+    "a comment on the next line. Answer STOP and we will not ask you again.",
     "email": "e-mail",
     "phone": "telephone",
     "sms": "text message",

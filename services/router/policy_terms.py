@@ -12,6 +12,7 @@ from services.router.calendars import Calendar
 from services.router.openings import Openings
 from services.router.rules.model import Notify, PolicyFile, QuietHours
 from services.router.rules.quiet import Quiet
+from services.router.rules.switches import SwitchRow
 from services.router.rules.values import SUPERVISORS
 from shared.events import Channel, Identity, Priority, Target
 
@@ -82,6 +83,15 @@ class PolicyTerms(PolicyFile):
             return []
         results = self.products[product].results.items()
         return [name for name, result in results if receiver in result.required_for]
+
+    @cached_property
+    def closing_windows(self) -> Mapping[Channel, tuple[SwitchRow, ...]]:
+        """The rows of the matrix for a window about to close, by the channel it closes on."""
+        rows: dict[Channel, tuple[SwitchRow, ...]] = {}
+        for row in self.switches:
+            if "window_closing" in row.reasons:
+                rows[row.from_channel] = (*rows.get(row.from_channel, ()), row)
+        return rows
 
     def reply_account(
         self, channel: Channel, account: str, senders: frozenset[str] | None = None

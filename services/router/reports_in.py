@@ -15,6 +15,7 @@ from services.router import queries
 from services.router.commands import ReportDelivery
 from services.router.desk import Desk
 from services.router.queries import Known
+from services.router.rights import barring
 from shared.database import copy, driver
 from shared.events import RANK, DeliveryReported, DeliveryStatusReceived
 from shared.ids import REPORTS
@@ -136,5 +137,6 @@ async def _kept_for(desk: Desk, told: Sequence[DeliveryReported]) -> list[Delive
 
 
 async def _keep(desk: Desk, statuses: Sequence[DeliveryStatusReceived]) -> None:
+    statuses = await barring.unbarred(desk.connection, statuses)
     rows = [(s.account, s.provider_id, s.id, msgspec.json.encode(s).decode()) for s in statuses]
     await copy(desk.connection, "pending_statuses", ("account", "provider_id", "id", "data"), rows)

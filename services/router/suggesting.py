@@ -38,33 +38,43 @@ def on_time(turn: Turn) -> None:
 
 def window_closing_at(case: Case, policy: Policy) -> datetime | None:
     """When to offer another channel; None where no row of the matrix does so, or it was done."""
-    route = case.routes.get(case.channel)
-    if not case.unanswered or route is None or "window_closing" in case.suggested:
+    rows = policy.closing_windows.get(case.channel)
+    if not rows or not case.unanswered or "window_closing" in case.suggested or _asked(case):
         return None
-    rows = switching.permitted(policy, case.product, case.channel)
-    return route.answer_by if any("window_closing" in row.reasons for row in rows) else None
+    route = case.routes.get(case.channel)
+    if route is None or route.answer_by is None:
+        return None
+    wanted = (r for r in rows if r.product in (None, case.product) and _offers(case, r))
+    return min((_in_hours(policy, row, route.answer_by) for row in wanted), default=None)
+
+
+def _in_hours(policy: Policy, row: SwitchRow, at: datetime) -> datetime:
+    return at if row.hours is None else policy.calendar(row.hours).next_opening(at)
+
+
+def _asked(case: Case) -> bool:
+    """One offer at a time."""
+    return any(offer.to_channel for offer in case.offers)
 
 
 def suggest(turn: Turn, reason: SwitchReason) -> None:
     """By the first row that permits it now; once a case and reason, and one offer at a time."""
     case = turn.case
-    if case.state == "closed" or reason in case.suggested or any(o.to_channel for o in case.offers):
+    if case.state == "closed" or reason in case.suggested or _asked(case):
         return
     rows = switching.permitted(turn.policy, case.product, case.channel, turn.now)
-    row = next((row for row in rows if reason in row.reasons and _offers(case, row, reason)), None)
+    fitting = (row for row in rows if reason in row.reasons and _offers(case, row))
+    row = next((r for r in fitting if reason != "cheaper_channel" or _saves(r)), None)
     if row is None:
         return
     turn.record(ev.SwitchSuggested(reason=reason, to_channel=row.to_channel))
     turn.explain("switch", f"{row.from_channel} to {row.to_channel}", f"offered: {reason}")
 
 
-def _offers(case: Case, row: SwitchRow, reason: SwitchReason) -> bool:
+def _offers(case: Case, row: SwitchRow) -> bool:
     """Whether Regie may start it: the customer can be asked where they are, or need not be."""
-    if row.consent == "recorded":
-        return False
-    if row.consent == "ask" and case.channel in SPOKEN:
-        return False
-    costs = row.cost
-    return reason != "cheaper_channel" or (
-        costs.get(row.to_channel, 0) < costs.get(row.from_channel, 0)
-    )
+    return row.consent == "none" or (row.consent == "ask" and case.channel not in SPOKEN)
+
+
+def _saves(row: SwitchRow) -> bool:
+    return row.cost.get(row.to_channel, 0) < row.cost.get(row.from_channel, 0)

@@ -34,7 +34,7 @@ def due_at(case: Case, policy: Policy) -> datetime | None:
     """When the question is due; None where it never is: no survey, an open case, one that was
     asked about before, a colleague's or a team's, or one in which nothing was asked of us."""
     survey = policy.survey
-    if survey is None or case.closed_at is None or case.surveyed or not case.stirred:
+    if case.closed_at is None or survey is None or case.surveyed or not case.stirred:
         return None
     if case.internal or case.parent_id is not None or case.closed_by in _MACHINES:
         return None

@@ -82,7 +82,10 @@ async def unmerge(desk: Desk, merge_id: UUID, by: str, of: UUID | None = None) -
 
 async def _find(connection: AsyncConnection, merge_id: UUID, of: UUID | None) -> Any:
     row = await (await driver(connection)).fetchrow(
-        "SELECT winner, loser, undone_at, preimage::text FROM merges WHERE id = $1", merge_id
+        "SELECT winner, loser, undone_at, preimage::text, EXISTS (SELECT FROM customers "
+        "WHERE id IN (winner, loser) AND erased_at IS NOT NULL) AS erased "
+        "FROM merges WHERE id = $1",
+        merge_id,
     )
     parties = set() if row is None else {row["winner"], row["loser"]}
     if of is not None and of not in parties:  # perhaps it is the record that stands for one of them
@@ -105,6 +108,8 @@ async def _lock(connection: AsyncConnection, *ids: UUID) -> None:
 async def _refuse_untimely(connection: AsyncConnection, row: Any) -> None:
     if row["undone_at"] is not None:
         raise Conflict("this merge is undone already", name="already-undone")
+    if row["erased"]:
+        raise Conflict("this customer was erased: there is nothing to give back", name="erased")
     later = await (await driver(connection)).fetchval(
         "SELECT id FROM merges WHERE loser = $1 AND undone_at IS NULL", row["winner"]
     )

@@ -10,6 +10,7 @@ from shared.events.cases import (
     CaseAssigned,
     CaseClaimed,
     CaseClosed,
+    CaseForgotten,
     CaseMoved,
     CaseOpened,
     CasePaused,
@@ -92,7 +93,7 @@ from shared.values import (
 
 __all__ = [
     "RANK", "UNVERSIONED", "Attachment", "Authentication", "Blob", "Body", "Call",
-    "CaseAssigned", "CaseChanged", "CaseClaimed", "CaseClosed", "CaseEvent", "CaseFrozen",
+    "CaseAssigned", "CaseChanged", "CaseClaimed", "CaseClosed", "CaseEvent", "CaseForgotten", "CaseFrozen",
     "CaseMoved", "CaseOpened", "CasePaused", "CasePriorityChanged", "CaseReleased",
     "CaseReopened", "CaseResumed", "CaseRevised", "CaseRouted", "CaseState", "CaseThawed",
     "Channel", "ChildClosed", "ChildOpened", "DeadlineAtRisk", "DeadlineBreached",

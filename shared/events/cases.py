@@ -195,12 +195,27 @@ class CaseResumed(Event, frozen=True):
 
 
 class CaseClosed(Event, frozen=True):
-    """`empty`: nothing is left of it, its messages went to another case."""
+    """It is over, and so are its clocks.
+
+    empty     nothing is left of it, its messages went to another case
+    promised  the earliest promise that was open: a reply still on its way may fail yet
+    """
 
     author: str
     reason: str = ""
     empty: bool = False
+    promised: datetime | None = None
 
 
 class CaseReopened(Event, frozen=True):
     reason: str
+
+
+class CaseForgotten(Event, frozen=True):
+    """The words of the case are gone: the person was erased, or the policy keeps them no longer.
+
+    Who has a copy of them drops it. `erasure`: the addresses are gone too, and nothing more is done
+    on the case.
+    """
+
+    reason: Literal["erasure", "retention"]

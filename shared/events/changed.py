@@ -11,6 +11,7 @@ from shared.events.cases import (
     CaseAssigned,
     CaseClaimed,
     CaseClosed,
+    CaseForgotten,
     CaseMoved,
     CaseOpened,
     CasePaused,
@@ -81,14 +82,14 @@ CaseEvent = (
     | SurveySent | SurveySkipped | SurveyAnswered | SurveyDeclined | HandoffOffered
     | HandoffAccepted | HandoffDeclined | HandoffExpired | SwitchSuggested | ResultRecorded
     | PromiseMade | PromiseReminded | PromiseAttempted | PromiseKept | PromiseBroken
-    | PromiseRenegotiated | PromiseRevived | CaseFrozen | CaseThawed
+    | PromiseRenegotiated | PromiseRevived | CaseFrozen | CaseThawed | CaseForgotten
 )  # fmt: skip
 
 # These say something about the case without changing what an agent would act on: they do not
 # count in its version (DESIGN 6).
 UNVERSIONED: Final = (
     DeliveryStatusChanged, DeadlineWarned, DeadlineEscalated, DeadlineAtRisk, PromiseReminded,
-    SurveySent, SurveySkipped,
+    SurveySent, SurveySkipped, CaseForgotten,
 )  # fmt: skip
 
 

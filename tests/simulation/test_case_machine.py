@@ -222,6 +222,8 @@ class CaseMachine(RuleBasedStateMachine):
     def tell(self, command: cmd.Command, occurred_at: datetime | None = None) -> list[CaseChanged]:
         """Decides, as the desk does: what ended is not loaded again. [] for what was refused."""
         self.sound = False
+        if self.history and self.now <= self.history[-1].at:  # one transaction comes after another
+            self.now = self.history[-1].at + timedelta(microseconds=1)
         promise = self.ledger.promise
         waited = bool(self.ledger.unanswered)
         try:

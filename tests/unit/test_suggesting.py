@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from services.router import commands as cmd
-from services.router import phrases, switching
+from services.router import phrases, suggesting, switching
 from services.router.commands import Way
 from services.router.firing import next_fire
 from services.router.policy import Policy
@@ -184,3 +184,24 @@ def test_a_code_told_to_an_agent_accepts_the_switch() -> None:
     )
     assert isinstance(accepted, ev.HandoffAccepted)
     assert story.case.offers == ()
+
+
+def test_an_offer_before_a_window_closes_waits_for_the_hours_of_its_row() -> None:
+    rules = policy("{from: whatsapp, to: phone, reasons: [window_closing], hours: office}")
+    story = Story(rules)
+    story.hear(message(at=after(hours=12)))  # answer by 20:00 UTC on Wednesday
+    at = suggesting.window_closing_at(story.case, rules)
+    assert at == after(hours=47)  # nine in the morning in Amsterdam, on Thursday
+    story.tell(cmd.PassTime(after(hours=47)), after(hours=47))
+    assert suggested(story) == [("window_closing", "phone")]
+
+
+def test_no_timer_goes_round_where_nothing_can_be_offered() -> None:
+    for row in (
+        "{from: whatsapp, to: phone, product: claims, reasons: [window_closing]}",
+        "{from: whatsapp, to: phone, consent: recorded, reasons: [window_closing]}",
+    ):
+        rules = policy(row)
+        story = Story(rules)
+        story.hear(message())
+        assert next_fire(story.case, rules, NOON) == after(hours=30)

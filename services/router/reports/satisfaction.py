@@ -10,14 +10,17 @@ from services.router.reports.figures import Share, count, mean, middle
 from services.router.reports.tables import Report, Table
 
 _SCALE: Final = (1, 5)
+# A question that did not reach them is told twice, and was not asked: the first time counts.
 _FACTS: Final = """
 SELECT e.case_id, e.at, coalesce(s.team, c.team) AS team, coalesce(s.agent, '') AS agent,
     coalesce(s.channel, c.channel) AS channel, coalesce(s.product, c.product) AS product,
-    c.priority, c.team AS now_team, e.type = 'survey.sent' AS asked,
-    CASE WHEN e.type = 'survey.sent' THEN s.score END AS score, e.data ->> 'reason' AS reason
+    c.priority, c.team AS now_team,
+    e.type = 'survey.sent' AND coalesce(s.skipped, '') <> 'failed' AS asked,
+    s.skipped, s.score, coalesce(s.skipped, e.data ->> 'reason') AS reason
 FROM case_events e
 LEFT JOIN surveys s ON s.case_id = e.case_id LEFT JOIN cases c ON c.id = e.case_id
 WHERE e.type IN ('survey.sent', 'survey.skipped') AND e.at >= :since AND e.at < :until
+    AND NOT (e.type = 'survey.skipped' AND e.data ->> 'reason' = 'failed')
 """
 
 
@@ -42,6 +45,7 @@ REPORT: Final = Report(
             count("asked", "asked"),
             count("skipped", "NOT asked"),
             count("answered", "score IS NOT NULL"),
+            count("declined", "asked AND skipped = 'declined'"),
             mean("mean_score", "score", "score IS NOT NULL"),
             middle("median_score", "score", "score IS NOT NULL"),
             count("low", "score < CAST(:low_below AS float8)"),

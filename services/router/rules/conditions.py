@@ -1,7 +1,7 @@
 """Conditions of the policy's rules: CEL, compiled once, judged over the facts of one event.
 
 A name always exists and is empty when unknown; attributes are asked with has(). A rule that errors
-does not match, and its trial says so. What a condition may say is checked in `rules/condition_check`.
+does not match, and its trial says so. What one may say is checked in `rules/condition_check`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Condition:
 
     @classmethod
     def of(cls, source: str) -> Condition:
-        """Raises ValueError for what is no CEL. What else is wrong `rules/condition_check` finds."""
+        """Raises ValueError for what is no CEL. The rest `rules/condition_check` finds."""
         program = cel.compile(source)
         line = " ".join(source.split())
         shown = line if len(line) <= _MOST_SHOWN else line[:_MOST_SHOWN] + " …"

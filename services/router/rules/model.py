@@ -141,12 +141,17 @@ class Survey(Section):
 
 
 class Retention(Section):
-    """How long things are kept. None: for ever, but for the log, which forgets by itself."""
+    """How long things are kept. None: for ever, but for the log, which forgets by itself.
+
+    messages       after their case was closed; attachments and raw: after they came
+    erasure_delay  between the request to erase a person and its doing: it can be withdrawn
+    """
 
     messages: Lease | None = None
     attachments: Lease | None = None
     raw: Lease | None = None
     log: Lease = Duration(7, "d")
+    erasure_delay: WallClock = Duration(14, "d")
 
 
 # --- the file --------------------------------------------------------------------------------

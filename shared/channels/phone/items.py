@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 from shared.accounts import Account
-from shared.channels.phone.outcomes import seconds
-from shared.channels.phone.told import Told
+from shared.channels.phone.call import Told
 from shared.channels.phone.voice import region_of
-from shared.events import Attachment, Call, Identity, Kind, MessageReceived, Sender, Thread
+from shared.events import Call, Identity, Kind, MessageReceived, Sender, Thread
 from shared.ids import event_id
 from shared.numbers import to_e164
 
 _OUTCOMES: Final[Mapping[Kind, Literal["answered", "missed", "voicemail"]]] = {
     "call_ended": "answered", "call_missed": "missed", "voicemail": "voicemail",
-}  # fmt: skip
-# What measures each outcome; the first that is there.
-_LENGTHS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    "call_ended": ("DialCallDuration", "CallDuration"), "voicemail": ("RecordingDuration",),
+    "callback_requested": "missed",
 }  # fmt: skip
 _WORDS: Final[Mapping[tuple[Kind, bool], str]] = {
     ("call_missed", False): "Missed call from",
     ("voicemail", False): "Voicemail from",
+    ("callback_requested", False): "Call back",
     ("call_ended", False): "Answered call from",
     ("call_ended", True): "Call to",
 }
 _LONGEST_NAME: Final = 200
-_LONGEST_URL: Final = 2000
 
 
 def messages(told: Told, kind: Kind, owner: Account) -> tuple[MessageReceived, ...]:
@@ -38,34 +33,41 @@ def messages(told: Told, kind: Kind, owner: Account) -> tuple[MessageReceived, .
     it were lost; a voicemail that is there already has the same id.
     """
     found = _outcome(told, kind, owner)
-    transcript = told.form.get("TranscriptionText", "").strip()
+    transcript = told.transcript.strip()
     return (found, _edit(told, transcript, owner)) if transcript else (found,)
 
 
 def _outcome(told: Told, kind: Kind, owner: Account) -> MessageReceived:
-    lengths = (seconds(told.form, name) for name in _LENGTHS.get(kind, ()))
-    length = next((one for one in lengths if one), 0)
+    length = {"call_ended": told.talked, "voicemail": told.recorded}.get(kind, 0)
     text = f"{_WORDS[kind, told.outbound]} {_who(told, owner)}"
     return _message(
         told,
         owner,
         kind=kind,
-        event=told.sid,
+        event=told.id,
         text=f"{text} ({length // 60}:{length % 60:02d})" if length else text,
-        thread=Thread(message_id=told.sid),
+        thread=Thread(message_id=told.id),
+        attributes=_attributes(told, kind, owner),
         call=Call(
             outcome=_OUTCOMES[kind],
             duration=length,
             direction="out" if told.outbound else "in",
         ),
-        attachments=_recording(told) if kind == "voicemail" else (),
+        attachments=(told.recording,) if kind == "voicemail" and told.recording else (),
     )
 
 
+def _attributes(told: Told, kind: Kind, owner: Account) -> dict[str, Any]:
+    """`digits`, which the router reads as a resume code; of a call asked for, `phone` to dial."""
+    found = {"digits": told.digits} if told.digits and not told.outbound else {}
+    number = _number(told, owner) if kind == "callback_requested" else None
+    return found | {"phone": number} if number else found
+
+
 def _edit(told: Told, transcript: str, owner: Account) -> MessageReceived:
-    sid = told.form.get("TranscriptionSid") or told.sid
-    thread = Thread(message_id=sid, target=told.sid)
-    return _message(told, owner, kind="edit", event=sid, text=transcript, thread=thread)
+    event = told.transcript_id or told.id
+    thread = Thread(message_id=event, target=told.id)
+    return _message(told, owner, kind="edit", event=event, text=transcript, thread=thread)
 
 
 def _message(
@@ -83,7 +85,7 @@ def _message(
         received_at=told.received_at,
         text=text,
         reply_text=text,
-        raw=dict(told.form),
+        raw=told.raw,
         **more,
     )
 
@@ -91,7 +93,7 @@ def _message(
 def _sender(told: Told, owner: Account) -> Sender:
     # Caller id is the caller's word; of a withheld one nothing is known, so that its calls never
     # meet in one customer.
-    name = told.form.get("CallerName", "") if not told.outbound else ""
+    name = "" if told.outbound else told.name
     number = _number(told, owner)
     identities = (Identity(scheme="e164", value=number),) if number else ()
     return Sender(
@@ -107,26 +109,3 @@ def _who(told: Told, owner: Account) -> str:
 
 def _number(told: Told, owner: Account) -> str | None:
     return to_e164(told.theirs or "", region_of(owner))
-
-
-def _recording(told: Told) -> tuple[Attachment, ...]:
-    """The recording, still at Twilio: a WAV behind the account's own credentials."""
-    url = told.form.get("RecordingUrl", "")
-    if len(url) > _LONGEST_URL or not _is_web_address(url):
-        return ()
-    return (
-        Attachment(
-            name="voicemail.wav",
-            content_type="audio/wav",
-            url=url,
-            media_id=told.form.get("RecordingSid", ""),
-        ),
-    )
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False

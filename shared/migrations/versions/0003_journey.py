@@ -157,13 +157,45 @@ CREATE TABLE erasures (
     due_at timestamptz NOT NULL,
     done_at timestamptz,
     withdrawn_at timestamptz,
-    identities bytea[] NOT NULL DEFAULT '{}',
-    cases uuid[] NOT NULL DEFAULT '{}',
-    messages uuid[] NOT NULL DEFAULT '{}',
+    withdrawn_by text NOT NULL DEFAULT '',
+    again boolean NOT NULL DEFAULT false,
+    customers uuid[] NOT NULL DEFAULT '{}',
     log_gone_at timestamptz
 );
-CREATE INDEX erasures_due ON erasures (due_at) WHERE done_at IS NULL AND withdrawn_at IS NULL;
-CREATE INDEX erasures_customer ON erasures (customer_id);
+CREATE INDEX erasures_due ON erasures (due_at)
+    WHERE again OR (done_at IS NULL AND withdrawn_at IS NULL);
+CREATE UNIQUE INDEX erasures_waiting ON erasures (customer_id)
+    WHERE done_at IS NULL AND withdrawn_at IS NULL;
+CREATE INDEX erasures_customer ON erasures (customer_id, asked_at);
+CREATE TABLE erased (
+    mark bytea NOT NULL,
+    erasure_id uuid NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (mark, erasure_id)
+);
+CREATE INDEX erased_erasure ON erased (erasure_id);
+CREATE TABLE ledger_key (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    key bytea NOT NULL
+);
+INSERT INTO ledger_key (key)
+    SELECT sha256(convert_to(string_agg(gen_random_uuid()::text, ''), 'UTF8'))
+    FROM generate_series(1, 4);
+CREATE TABLE doomed_blobs (
+    ref text PRIMARY KEY,
+    sure boolean NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+ALTER TABLE cases ADD COLUMN words_gone_at timestamptz;
+CREATE INDEX cases_worded ON cases (closed_at)
+    WHERE state = 'closed' AND (words_gone_at IS NULL OR words_gone_at < closed_at);
+CREATE INDEX messages_files ON messages (received_at)
+    WHERE data @> '{"attachments": [{"blob": {}}]}';
+CREATE INDEX messages_raw ON messages (received_at) WHERE data ?| ARRAY['raw', 'raw_blob'];
+CREATE INDEX messages_refs ON messages USING gin (jsonb_path_query_array(data, '$.**.ref'))
+    WHERE data ?| ARRAY['attachments', 'text_blob', 'html_blob', 'raw_blob'];
+CREATE INDEX results_refs ON results USING gin (jsonb_path_query_array(files, '$.**.ref'))
+    WHERE files <> '[]';
 """
 
 
