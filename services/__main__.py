@@ -17,6 +17,7 @@ import typer
 
 from services.cli import operations
 from services.cli.client import DataDir
+from services.cli.erasures import erasures
 from services.cli.keys import keys
 from services.cli.policy import policy
 from services.cli.targets import targets
@@ -43,6 +44,7 @@ app.add_typer(policy, name="policy")
 app.add_typer(operations.dead_letters, name="dead-letters")
 app.add_typer(operations.positions, name="positions")
 app.add_typer(targets, name="targets")
+app.add_typer(erasures, name="erasures")
 app.command()(operations.lag)
 app.command()(operations.doctor)
 

@@ -184,6 +184,8 @@ _VOICE: Final = Field(
         "transcribe": _FLAG,
         "shortest_voicemail": _DURATION,
         "longest_voicemail": _DURATION,
+        "code": _FLAG,
+        "callback": _FLAG,
     },
 )
 _TEMPLATES: Final = Field(
@@ -270,9 +272,9 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
     },
     "phone": {
         "twilio": _TWILIO | _LINE,
-        "vonage": _VONAGE | _LINE,
-        "telnyx": _TELNYX | _LINE,
-        "cti": _LINE | {"secret": _needed(read_secrets)},
+        "vonage": _VONAGE | _LINE | {"public_url": _needed(read_url)},
+        "telnyx": _TELNYX | _LINE | {"public_url": _needed(read_url)},
+        "cti": _LINE | {"secret": _needed(read_secrets), "public_url": _a(read_url)},
     },
     "sms": {"twilio": _TWILIO | _TEXTS, "vonage": _VONAGE | _TEXTS, "telnyx": _TELNYX | _TEXTS},
     "messenger": {"meta": _META | {"page_id": _needed(read_text)}},

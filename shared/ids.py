@@ -45,3 +45,8 @@ def new_id() -> UUID:
 def event_id(account: str, provider_event_id: str, kind: str, status: str = "") -> UUID:
     """The id of what a provider told us once: its repeats get the same one (DESIGN 5.2)."""
     return uuid5(_MESSAGES, "\x1f".join((account, provider_event_id, kind, status)))
+
+
+def since(seconds: float) -> UUID:
+    """Less than any `new_id` made from this instant (of the epoch) on."""
+    return UUID(int=int(seconds * 1000) << 80)

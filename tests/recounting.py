@@ -70,11 +70,22 @@ class Told:
         return {"case": self.id, "team": self.team, "channel": self.channel, **more}
 
     def hear(self, event: Any, at: datetime, actor: str, version: int) -> None:
+        self._hear_place(event, at)
+        self._hear_states(event, at, actor)
+        self._hear_survey(event, at)
+        self._hear_messages(event, at, version)
+        self._hear_replies(event, at)
+        self._hear_clocks(event, at, actor)
+        self._hear_promises(event, at)
+        self._hear_handoffs(event, at)
+
+    def _hear_place(self, event: Any, at: datetime) -> None:
+        """Whose it is, and what about."""
         match event:
             case ev.CaseOpened():
-                self.opened_at = at
-                self.team, self.channel = event.team, event.channel
-                self.product, self.priority = event.product, event.priority
+                self.opened_at, self.channel = at, event.channel
+                self.team, self.product = event.team, event.product
+                self.priority = event.priority
             case ev.CaseRouted():
                 self.team, self.product = event.team, event.product
                 self.priority = event.priority
@@ -88,6 +99,9 @@ class Told:
                 self.agent = event.agent
             case ev.CaseReleased():
                 self.agent = ""
+
+    def _hear_states(self, event: Any, at: datetime, actor: str) -> None:
+        match event:
             case ev.CaseReopened():
                 self.closed_at = None
                 self.reopenings.append(at)
@@ -99,13 +113,15 @@ class Told:
             case ev.CaseThawed():
                 self._thaw(at)
             case ev.ChildOpened():
-                self.children.append(
-                    {"at": at, "child": event.child_id, "waits_on": event.team, "over": None}
-                )
+                asked = {"at": at, "child": event.child_id, "waits_on": event.team, "over": None}
+                self.children.append(asked)
             case ev.ChildClosed():
                 for child in self.children:
                     if child["child"] == event.child_id and child["over"] is None:
                         child["over"] = at
+
+    def _hear_survey(self, event: Any, at: datetime) -> None:
+        match event:
             case ev.SurveySent():
                 self.surveys.append(self._surveyed(at, event.channel, asked=True))
             case ev.SurveySkipped(reason="failed"):
@@ -117,10 +133,6 @@ class Told:
                 self.surveys[-1]["score"] = event.score
             case ev.SurveyDeclined():
                 self.surveys[-1]["declined"] = True
-        self._hear_messages(event, at, version)
-        self._hear_clocks(event, at, actor)
-        self._hear_promises(event, at)
-        self._hear_handoffs(event, at)
 
     # --- messages and replies --------------------------------------------------------------------
 
@@ -145,6 +157,10 @@ class Told:
                 self._settle(event.message_id, at)
             case ev.MessageRevised(settled=True):
                 self._settle(event.message_id, at)
+
+    def _hear_replies(self, event: Any, at: datetime) -> None:
+        said = self.all.said
+        match event:
             case ev.ReplyRequested():
                 self.authors[event.message_id] = (event.author, event.answers)
                 said[event.message_id] = Said(
@@ -587,9 +603,7 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
         "reopened": count(lambda f: f["reopened"]),
         "one_contact": count(lambda f: f["come"] == 1 and not f["reopened"]),
         "share_reopened": share(lambda f: f["reopened"], lambda _: True),
-        "share_one_contact": share(
-            lambda f: f["come"] == 1 and not f["reopened"], lambda _: True
-        ),
+        "share_one_contact": share(lambda f: f["come"] == 1 and not f["reopened"], lambda _: True),
     },
 }
 # What tells the items of a table apart in any case.

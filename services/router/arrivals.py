@@ -26,8 +26,8 @@ from services.router.joining import Joined, join
 from services.router.models import MessageRow
 from services.router.people import People, identify
 from services.router.queries import Known, Ref
-from services.router.rights import barring
 from services.router.redeeming import Redemption
+from services.router.rights import barring
 from services.router.taking import facts_of
 from shared.channels import calls
 from shared.database import driver

@@ -36,6 +36,7 @@ from services.router import commands as cmd
 from services.router.case import ANSWERS, Case
 from services.router.evolve import evolve
 from services.router.policy import Policy
+from services.router.rights import ending
 from services.router.turn import Turn
 from shared import events as ev
 from shared.errors import Conflict, Invalid, NotFound
@@ -150,7 +151,7 @@ def _change_priority(turn: Turn, command: cmd.ChangePriority) -> None:
 _OPENING: Final = (cmd.TakeMessage, cmd.OpenCase, cmd.ReceiveMessages)
 _BY_ITSELF: Final = (
     cmd.ReviseMessage, cmd.PassTime, cmd.ReportDelivery, cmd.MoveCase, cmd.NoteChild,
-    cmd.InheritResult, cmd.Close, cmd.Forget,
+    cmd.InheritResult, cmd.Forget,
 )  # fmt: skip
 _DECIDERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     cmd.TakeMessage: taking.take_message,
@@ -182,5 +183,5 @@ _DECIDERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     cmd.KeepPromise: promising.keep_promise,
     cmd.RenegotiatePromise: promising.renegotiate_promise,
     cmd.Thaw: pingpong.thaw,
-    cmd.Forget: lambda turn, command: turn.record(ev.CaseForgotten(reason=command.reason)),
+    cmd.Forget: ending.forget,
 }

@@ -106,7 +106,7 @@ async def search(
 async def lock(connection: AsyncConnection, id: UUID) -> RowMapping | None:
     """The row itself, locked."""
     query = text(
-        "SELECT version, name, language, merged_into, erased_at FROM customers "
+        "SELECT version, name, language, opted_out, merged_into, erased_at FROM customers "
         "WHERE id = :id FOR UPDATE"
     )
     return (await connection.execute(query, {"id": id})).mappings().one_or_none()
@@ -152,13 +152,15 @@ async def remove_identities(
         )  # fmt: skip
 
 
-async def change(connection: AsyncConnection, id: UUID, name: str, language: str) -> int:
+async def change(
+    connection: AsyncConnection, id: UUID, name: str, language: str, opted_out: bool
+) -> int:
     """The new version."""
     query = text(
-        "UPDATE customers SET name = :name, language = :language, version = version + 1 "
-        "WHERE id = :id RETURNING version"
+        "UPDATE customers SET name = :name, language = :language, opted_out = :out, "
+        "version = version + 1 WHERE id = :id RETURNING version"
     )
-    values = {"id": id, "name": name, "language": language}
+    values = {"id": id, "name": name, "language": language, "out": opted_out}
     version: int = (await connection.execute(query, values)).scalar_one()
     return version
 

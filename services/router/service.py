@@ -12,6 +12,8 @@ from services.router.clock import GROUP, Clock
 from services.router.giving import Giving
 from services.router.handlers import Handlers
 from services.router.keeping import keep_house
+from services.router.rights.erasing import Erasing
+from services.router.rights.retention import Retention
 from services.router.versions.policies import Policies
 from shared.channels.table import can_send
 from shared.errors import Unavailable
@@ -26,6 +28,12 @@ def service(runtime: Runtime) -> Service:
     policies = Policies(runtime.engine, runtime.accounts.channels())
     handlers = Handlers(runtime, policies)
     clock = Clock(handlers)
+    erasing = Erasing(handlers)
+
+    async def begin() -> None:
+        await _load(policies, runtime)
+        await erasing.catch_up()
+
     return Service(
         name="router",
         routers=routers(handlers),
@@ -40,8 +48,10 @@ def service(runtime: Runtime) -> Service:
             "heartbeats": clock.beat,
             "giving": Giving(handlers).run,
             "house keeping": lambda: keep_house(runtime, policies),
+            "erasures": erasing.run,
+            "retention": Retention(handlers).run,
         },
-        start=lambda: _load(policies, runtime),
+        start=begin,
     )
 
 

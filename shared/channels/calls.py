@@ -15,8 +15,11 @@ from typing import Final
 from shared.events import Kind
 
 # That a call is over says least: it also comes after an answered call and after a voicemail. Who
-# was spoken to is worth most: a recording beside it changes nothing about the answer.
-RANK: Final[Mapping[Kind, int]] = {"call_missed": 1, "voicemail": 2, "call_ended": 3}
+# was spoken to is worth most: a recording beside it changes nothing about the answer. A caller who
+# asked for a call back has done so before anything was recorded.
+RANK: Final[Mapping[Kind, int]] = {
+    "call_missed": 1, "voicemail": 2, "callback_requested": 3, "call_ended": 4,
+}  # fmt: skip
 
 
 def better(old: Kind, new: Kind) -> bool:

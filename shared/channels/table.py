@@ -11,11 +11,15 @@ from datetime import timedelta
 from typing import Final
 
 from shared.accounts import Account
-from shared.channels import ChannelRow, Provider
+from shared.channels import ChannelRow, Provider, sms
 from shared.channels.email import MailgunInbound, SmtpOutbound
-from shared.channels.phone import TwilioInbound
+from shared.channels.phone import CtiInbound, TelnyxInbound, TwilioInbound, VonageInbound
 from shared.channels.portal import GenericInbound
+from shared.channels.providers.twilio_messages import TwilioInbound as TwilioMessages
+from shared.channels.providers.twilio_send import TwilioOutbound
+from shared.channels.sms.twilio import message as twilio_text
 from shared.channels.whatsapp import MetaInbound, MetaOutbound
+from shared.channels.whatsapp.twilio import message as twilio_whatsapp
 from shared.errors import Misconfigured
 from shared.events import Channel
 
@@ -23,12 +27,28 @@ _DAY: Final = timedelta(hours=24)
 _SMTP: Final = SmtpOutbound()
 _LISTENED: Final = Provider(outbound=_SMTP)  # its mail comes in by our own listener, not by webhook
 _GENERIC: Final = {"generic": Provider(inbound=GenericInbound())}
+_PHONE: Final = {
+    "twilio": Provider(inbound=TwilioInbound()),
+    "vonage": Provider(inbound=VonageInbound()),
+    "telnyx": Provider(inbound=TelnyxInbound()),
+    "cti": Provider(inbound=CtiInbound()),
+}
+# One messaging service of Twilio's may have senders of both kinds, and one address for them.
+_TWILIO: Final = Provider(
+    TwilioMessages({"sms": twilio_text, "whatsapp": twilio_whatsapp}), TwilioOutbound()
+)
+_SMS: Final = {
+    "twilio": _TWILIO,
+    "vonage": Provider(sms.VonageInbound(), sms.VonageOutbound()),
+    "telnyx": Provider(sms.TelnyxInbound(), sms.TelnyxOutbound()),
+}
+_WHATSAPP: Final = {"meta": Provider(MetaInbound(), MetaOutbound()), "twilio": _TWILIO}
 
 _ROWS: Final = (
     ChannelRow("email", {"mailgun": Provider(MailgunInbound(), _SMTP), "smtp": _LISTENED}),
-    ChannelRow("whatsapp", {"meta": Provider(MetaInbound(), MetaOutbound())}, reply_window=_DAY),
-    ChannelRow("phone", {"twilio": Provider(inbound=TwilioInbound())}),
-    ChannelRow("sms", {}),
+    ChannelRow("whatsapp", _WHATSAPP, reply_window=_DAY),
+    ChannelRow("phone", _PHONE),
+    ChannelRow("sms", _SMS),
     ChannelRow("messenger", {}, reply_window=_DAY),
     ChannelRow("instagram", {}, reply_window=_DAY),
     ChannelRow("x", {}),

@@ -93,8 +93,9 @@ from shared.values import (
 
 __all__ = [
     "RANK", "UNVERSIONED", "Attachment", "Authentication", "Blob", "Body", "Call",
-    "CaseAssigned", "CaseChanged", "CaseClaimed", "CaseClosed", "CaseEvent", "CaseForgotten", "CaseFrozen",
-    "CaseMoved", "CaseOpened", "CasePaused", "CasePriorityChanged", "CaseReleased",
+    "CaseAssigned", "CaseChanged", "CaseClaimed", "CaseClosed", "CaseEvent",
+    "CaseForgotten", "CaseFrozen", "CaseMoved", "CaseOpened", "CasePaused",
+    "CasePriorityChanged", "CaseReleased",
     "CaseReopened", "CaseResumed", "CaseRevised", "CaseRouted", "CaseState", "CaseThawed",
     "Channel", "ChildClosed", "ChildOpened", "DeadlineAtRisk", "DeadlineBreached",
     "DeadlineEscalated", "DeadlineMet", "DeadlinePaused", "DeadlineResumed",

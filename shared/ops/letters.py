@@ -141,7 +141,8 @@ _STORE: Final = text(
     " raw_ref, first_at, last_at)"
     " VALUES (:id, :topic, :dedupe, :key, :value, :headers, :account, :type, :reason, :raw_ref,"
     " :at, :at)"
-    " ON CONFLICT (dedupe) DO UPDATE SET count = d.count + 1, reason = excluded.reason,"
+    " ON CONFLICT (dedupe) DO UPDATE SET count = d.count + 1,"
+    " reason = CASE d.value WHEN '' THEN d.reason ELSE excluded.reason END,"
     " last_at = greatest(d.last_at, excluded.last_at),"
     " state = CASE d.state WHEN 'replayed' THEN 'waiting' ELSE d.state END"
 )

@@ -220,7 +220,9 @@ async def test_a_correction_needs_the_version_it_saw(room: Room, agent: MakeClie
     read = await jo.get("/v1/customers", params={"identity": PHONE})
     url, tag = f"/v1/customers/{read.json()['id']}", read.headers["etag"]
     assert (await jo.patch(url, json={"name": "Ada"})).status_code == 428
-    done = await jo.patch(url, json={"name": "Ada", "language": "nl"}, headers={"If-Match": tag})
+    change = {"name": "Ada", "language": "nl", "opted_out": True}
+    done = await jo.patch(url, json=change, headers={"If-Match": tag})
+    assert done.json()["opted_out"] is True
     assert done.status_code == 200
     assert (done.json()["name"], done.json()["language"]) == ("Ada", "nl")
     stale = await jo.patch(url, json={"name": "Eve"}, headers={"If-Match": tag})

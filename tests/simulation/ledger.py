@@ -90,6 +90,8 @@ class Ledger:
     promised: dict[UUID, datetime | None] = field(default_factory=dict)
     clocks: dict[int, Clock] = field(default_factory=dict)
     windows: dict[str, ev.MessageAdded] = field(default_factory=dict)
+    priority: str = "normal"
+    notified: list[tuple[tuple[ev.Target, ...], str]] = field(default_factory=list)
     promise_before: datetime | None = None
     newly_answered: int = 0
     told: bool = False
@@ -100,9 +102,10 @@ class Ledger:
 
     def take(self, changes: list[CaseChanged]) -> None:
         self.newly_answered, self.told, self.answered, self.to_be_closed = 0, False, False, False
-        self.promise_before = self.promise
+        self.promise_before, self.notified = self.promise, []
         for change in changes:
             self._number(change)
+            self._rate(change)
             name = f"_{type(change.event).__name__}"
             getattr(self, name, lambda *_: None)(change.event, change)
         assert not self.to_be_closed, "the resolution was met, and the case not closed"
@@ -112,6 +115,12 @@ class Ledger:
         assert change.version == self.version + (not isinstance(change.event, QUIET))
         assert change.at == self.now
         self.seq, self.version = change.seq, change.version
+
+    def _rate(self, change: CaseChanged) -> None:
+        """Whom a reminder, escalation or breach tells, and how urgent the case was then."""
+        if isinstance(change.event, ev.DeadlineWarned | ev.DeadlineEscalated | ev.DeadlineBreached):
+            self.notified.append((change.event.notify, self.priority))
+        self.priority = getattr(change.event, "priority", self.priority)
 
     @property
     def unanswered(self) -> list[Waiting]:
@@ -185,7 +194,7 @@ class Ledger:
     def _ReplyFailed(self, event: ev.ReplyFailed, _: CaseChanged) -> None:  # noqa: N802
         reply = self.replies.pop(event.message_id, None)
         human = reply is not None and reply.human
-        if event.message_id in self.answered_by[-_REMEMBERED:]:
+        if event.message_id in self.answered_by:
             human = True
             self.answered_by.remove(event.message_id)
             for message in self.messages:
@@ -205,7 +214,7 @@ class Ledger:
         self.newly_answered += newly
         for message in seen:
             message.by.add(reply)
-        self.answered_by.append(reply)
+        self.answered_by = [*self.answered_by, reply][-_REMEMBERED:]
         self._end_breached("update", *(ANSWERS if newly else ()))
         if not self.unanswered:
             self.state = "waiting_customer"

@@ -20,6 +20,7 @@ from services.router.api import (
     promises,
     reports,
     results,
+    rights,
     split,
     thawing,
 )
@@ -44,6 +45,7 @@ def routers(handlers: Handlers) -> Sequence[APIRouter]:
             promises,
             reports,
             results,
+            rights,
             thawing,
         )
     )

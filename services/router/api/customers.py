@@ -69,10 +69,11 @@ class IdentityChanges(Body):
 
 
 class CustomerBody(Body):
-    """What changes; the rest stays."""
+    """What changes; the rest stays. `opted_out`: no survey is sent any more."""
 
     name: Annotated[str, Field(max_length=200)] | None = None
     language: Annotated[str, Field(pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$")] | None = None
+    opted_out: bool | None = None
     identities: IdentityChanges = Field(default_factory=IdentityChanges)
 
 
@@ -149,7 +150,8 @@ class Files:
         await records.remove_identities(connection, standing, gone)
         name = row["name"] if body.name is None else body.name.strip()
         language = row["language"] if body.language is None else body.language
-        await records.change(connection, standing, name, language)
+        opted_out = row["opted_out"] if body.opted_out is None else body.opted_out
+        await records.change(connection, standing, name, language, opted_out)
         return await self._record(connection, who, id)
 
     def _identity(self, written: str) -> Identity:

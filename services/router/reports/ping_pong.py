@@ -21,7 +21,7 @@ SELECT * FROM (
             AND x.type IN ('case.thawed', 'case.closed')
     ) AS over
     WHERE e.type = 'case.frozen' AND e.at < :until AND (e.at >= :since OR c.frozen <> '')
-) AS freeze WHERE recent OR over_at IS NULL
+) AS freezes WHERE recent OR over_at IS NULL
 """
 _HOPS: Final = """
 SELECT id AS case_id, opened_at AS at, team, agent, channel, product, priority, team AS now_team,

@@ -11,16 +11,18 @@ Each step may be repeated, by this process or another.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router import queries
-from services.router.commands import Close, Forget
+from services.router.commands import Forget
 from services.router.handlers import Handlers
 from services.router.repeating import repeatedly
 from services.router.rights import files, letters, passing, scope, wiping
@@ -30,7 +32,6 @@ from shared import ledger
 from shared.database import driver, is_deadlock, transaction
 from shared.errors import Unavailable
 
-REASON: Final = "erasure"
 KAFKA_KEEPS: Final = timedelta(days=7)  # the topics' own retention, whatever the policy says
 _EVERY: Final = 5.0
 _SET_ASIDE: Final = timedelta(hours=1)
@@ -55,6 +56,14 @@ class Erasing:
 
     async def run(self) -> None:
         await repeatedly("erasures", self.work, _EVERY)
+
+    async def catch_up(self) -> None:
+        """Before anything is read: who was erased, and stands in a restored database again."""
+        while True:
+            try:
+                return await self.work()
+            except (Unavailable, DBAPIError):
+                await asyncio.sleep(1)
 
     async def work(self) -> None:
         """Everything that is due, and the files of what was erased before."""
@@ -89,7 +98,8 @@ class Erasing:
             marked = await self._mark(due)
             if marked is None:
                 return True
-            found = [each async for each in letters.find(runtime.engine, runtime.blobs, marked.marks)]
+            among = letters.find(runtime.engine, runtime.blobs, marked.marks)
+            found = [each async for each in among]
             async with transaction(runtime.engine) as connection:
                 outcome = await self._wipe(connection, due, marked, found)
             runtime.written.set()
@@ -126,7 +136,6 @@ class Erasing:
             return False
         desk.seat(cases)
         for case_id in sorted(all.cases):
-            desk.decide(case_id, Close("regie", REASON))
             desk.decide(case_id, Forget("erasure"))
         await desk.save()
         key = await ledger.key(connection)
@@ -139,14 +148,14 @@ class Erasing:
         await passing.wipe_answers(connection, all)
         await letters.wipe(connection, found)
         await files.doom(connection, [ref for each in found for ref in each.refs], sure=True)
-        await _done(connection, due.id, all, desk.now, self._log_keeps(desk.now))
+        await _done(connection, due.id, all, desk.now, log_forgets(self.handlers, desk.now))
         return True
 
-    def _log_keeps(self, now: datetime) -> datetime:
-        """When the log has forgotten what is in it now."""
-        kept = self.handlers.policies.current.retention.log.after(now)
-        kafka = bool(self.handlers.runtime.settings.kafka_bootstrap)
-        return max(kept, now + KAFKA_KEEPS) if kafka else kept
+
+def log_forgets(handlers: Handlers, at: datetime) -> datetime:
+    """When the log has forgotten what is in it at this instant."""
+    kept = handlers.policies.current.retention.log.after(at)
+    return max(kept, at + KAFKA_KEEPS) if handlers.runtime.settings.kafka_bootstrap else kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ async def find(
         if barred is None:
             async with transaction(engine) as connection:
                 barred = await ledger.known(connection, {m for _, found in read for m in found})
-        for (row, (refs, found)) in zip(rows, read, strict=True):
+        for row, (refs, found) in zip(rows, read, strict=True):
             if _holds(barred, found, row["first_at"]):
                 yield Found(row["id"], refs)
         after = rows[-1]["id"]

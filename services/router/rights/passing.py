@@ -28,9 +28,7 @@ _ID: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNO
 _AT_ONCE: Final = 500
 
 
-async def wipe_outbox(
-    connection: AsyncConnection, scope: Scope, key: Key, marks: Marks
-) -> None:
+async def wipe_outbox(connection: AsyncConnection, scope: Scope, key: Key, marks: Marks) -> None:
     """The events of these cases lose their words; other rows that the marks recognise go: a dead
     letter, or one sent again."""
     raw = await driver(connection)

@@ -1,8 +1,8 @@
 """The rows that hold somebody's words, without them. What is counted stays.
 
-    wipe_cases     everything that hangs on these cases
-    wipe_messages  single messages, in whosever case they are
-    wipe_people    the records, their addresses, and what was kept to undo merges
+wipe_cases     everything that hangs on these cases
+wipe_messages  single messages, in whosever case they are
+wipe_people    the records, their addresses, and what was kept to undo merges
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _COUNTED: Final = (
 )  # fmt: skip
 _KNOWN_BY: Final = ("claimed", "language", "recipient", "sender", "thread")
 _PLANNED: Final = (
-    "account", "answers", "author", "channel", "human", "message_id", "purpose", "timestamp", "type",
+    "account", "answers", "author", "channel", "human", "message_id", "purpose", "timestamp",
+    "type",
 )  # fmt: skip
 
 

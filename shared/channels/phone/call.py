@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -32,6 +32,7 @@ class Told:
     leg          it is about one telephone of ours that was made to ring
     digits       what the caller keyed in when asked for a code
     talked       how long they spoke; recorded: how long the recording is
+    words        what they said of their matter; asked: attributes of a call asked for
     """
 
     id: str
@@ -49,6 +50,8 @@ class Told:
     recording: Attachment | None = None
     transcript: str = ""
     transcript_id: str = ""
+    words: str = ""
+    asked: Mapping[str, str] = field(default_factory=dict)
 
 
 def call_id(text: str) -> str:

@@ -42,7 +42,8 @@ def sealed(query: Iterable[tuple[str, str]], call: str, keys: Sequence[str]) -> 
 def _fits(values: Mapping[str, str], given: str, call: str, keys: Sequence[str]) -> bool:
     offered = given.encode("utf-8", "replace")
     # All are compared, in constant time.
-    return any([hmac.compare_digest(offered, _seal(values, call, key).encode()) for key in keys])
+    fits = [hmac.compare_digest(offered, _seal(values, call, key).encode()) for key in keys]
+    return any(fits)
 
 
 def _seal(values: Mapping[str, str], call: str, key: str) -> str:

@@ -1,22 +1,29 @@
-"""The doors of a telephone line: Twilio asks what to do, and tells what became of the call."""
+"""The doors of a telephone line: the provider asks what to do, and tells what became of the call.
+
+Twilio and Telnyx share them: TeXML is TwiML with other attributes (`shared.channels.phone.telnyx`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlencode
 
 from shared.accounts import Account, Accounts
-from shared.channels import Answer, Parked, Parsed, WebhookRequest
-from shared.channels.phone import twiml
-from shared.channels.phone.items import messages
-from shared.channels.phone.outcomes import OUTCOMES, Fact, Step, fact, step_of
-from shared.channels.phone.told import Told, told_by
+from shared.channels import Answer, Parsed, WebhookRequest
+from shared.channels.phone import carried, twiml
+from shared.channels.phone.call import Told
+from shared.channels.phone.lines import Keys, concluded, owner_of
+from shared.channels.phone.outcomes import Fact, Step, fact, step_of
+from shared.channels.phone.told import sid_of, told_by
+from shared.channels.phone.twiml import TWIML, Dialect
 from shared.channels.phone.voice import Voice, region_of, voice_of
 from shared.channels.providers import twilio
 from shared.errors import NotFound, Refused
 from shared.numbers import to_e164
 
 _MAX_BODY: Final = 128 * 1024  # Twilio's own are about 2 kB, one with a transcript a few more
+Seals = Callable[[Account], Sequence[str]]
 
 
 class TwilioInbound:
@@ -32,88 +39,112 @@ class TwilioInbound:
 
     def verify(self, request: WebhookRequest, account: Account) -> None:
         twilio.verify(request, account)
-        _require_door(request.path)
+        require_door(request.path)
 
     def parse(self, request: WebhookRequest, account: Account, accounts: Accounts) -> Parsed:
         """One request of one call. Raises NotFound for an unknown door, and Unreadable for a
         body that is no form or names no call."""
-        _require_door(request.path)
-        told = told_by(request, twilio.form(request))
-        owner = _owner(told.ours, account, accounts)
-        step = step_of(request.path, told.form) or "voice"
+        require_door(request.path)
+        return _TWILIO.parse(request, twilio.form(request), account, accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """The requests of a call as forms, and the answers as a markup.
+
+    seals    the secrets that seal our own addresses; none where the provider signs the whole URL
+    parties  the doors whose requests do not name both numbers; all of them for None
+    """
+
+    dialect: Dialect
+    keys: Keys
+    seals: Seals
+    parties: Sequence[str] | None
+
+    def parse(
+        self,
+        request: WebhookRequest,
+        form: Mapping[str, str],
+        account: Account,
+        accounts: Accounts,
+    ) -> Parsed:
+        brought = carried.read(request.query, sid_of(form), self.seals(account))
+        step = step_of(request.path, form) or "voice"
+        told = told_by(step, form, brought, request.received_at)
+        owner = owner_of(told.ours, account, accounts, self.keys)
         voice = voice_of(owner or account)
-        stated = fact(step, told.form, voice)
-        answer = _answer(step, stated, voice, _Doors(account, told))
-        kind = OUTCOMES[stated]
-        # A leg to the desk is part of the caller's call, not a call of its own.
-        if kind is None or (told.leg and owner is None):
-            return Parsed(answer=answer)
-        reason = _unfit(told, owner)
-        if owner is None or reason:
-            parked = Parked(request.body, reason, f"{told.sid} {kind}")
-            return Parsed(parked=[parked], answer=answer)
-        return Parsed(messages=messages(told, kind, owner), answer=answer)
+        stated = fact(step, form, voice)
+        reachable = to_e164(told.theirs or "", region_of(account)) is not None
+        if stated == "asked" and not reachable:
+            stated = "unanswered" if voice.voicemail else "gone"
+        scene = _Scene(voice, _Doors(account, told, self), self.dialect, reachable)
+        answer = _answer(step, stated, scene)
+        return concluded(told, stated, owner, request.body, answer)
+
+
+_TWILIO: Final = Forms(
+    TWIML,
+    lambda account: account.secrets("auth_token"),
+    lambda _: (),
+    ("/recording", "/transcript"),
+)
 
 
 class _Doors:
-    """The addresses Twilio shall request next about this call.
+    """The addresses the provider shall request next about this call.
 
     They carry what the later requests lack, because no state is kept here: the start of the call,
-    and for a recording, which names neither party, both numbers. Twilio signs the whole URL, so
-    what comes back is what was written.
+    the code that was keyed in, and where a request names neither party, both numbers.
     """
 
-    def __init__(self, account: Account, told: Told) -> None:
-        self._account = account
-        self._start = {"at": str(int(told.occurred_at.timestamp()))}
-        self._parties = {"from": told.form.get("From", ""), "to": told.form.get("To", "")}
+    def __init__(self, account: Account, told: Told, forms: Forms) -> None:
+        self._account, self._told, self._forms = account, told, forms
+        self._start = {"at": str(int(told.occurred_at.timestamp())), "digits": told.digits}
+        parties = (told.theirs or "", told.ours)
+        caller, called = reversed(parties) if told.outbound else parties
+        self._parties = {"from": caller, "to": called}
 
     def __call__(self, path: str) -> str:
-        carried = self._start | (self._parties if path in ("/recording", "/transcript") else {})
-        return twilio.address(self._account, path, urlencode(carried))
+        named = self._forms.parties
+        values = self._start | (self._parties if named is None or path in named else {})
+        query = carried.written(values, self._told.id, self._forms.seals(self._account))
+        return twilio.address(self._account, path, query)
 
 
-def _answer(step: Step, stated: Fact, voice: Voice, door: twiml.Door) -> Answer:
-    if step == "voice" and voice.dial:
-        return twiml.ring(voice, door)
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """Who hears the answer, and where their call goes on."""
+
+    voice: Voice
+    door: twiml.Door
+    dialect: Dialect
+    can_be_called: bool
+
+
+def _answer(step: Step, stated: Fact, scene: _Scene) -> Answer:
+    voice, door, dialect = scene.voice, scene.door, scene.dialect
+    opening = step in ("voice", "code") and stated == "ringing"
     if stated == "busy":
         return twiml.busy()
+    if opening and step == "voice" and voice.code:
+        return twiml.ask_code(voice, door, dialect)
+    if opening and voice.dial:
+        return twiml.ring(voice, door, dialect)
+    if stated == "asked":
+        return twiml.thank(voice, dialect)
+    waiting = stated in ("ringing", "unanswered")
+    if waiting and step != "callback" and voice.callback and scene.can_be_called:
+        return twiml.offer_callback(voice, door, dialect)
     # To a caller who is gone this says nothing; to one who is still there after all, it helps.
-    if stated in ("ringing", "unanswered") or (stated == "gone" and voice.voicemail):
-        return twiml.record(voice, door)
-    return twiml.hang_up() if step in ("voice", "dialed", "recorded") else twiml.nothing()
+    if voice.voicemail and (waiting or stated == "gone"):
+        return twiml.record(voice, door, dialect)
+    return twiml.nothing() if step in ("recording", "transcript", "status") else twiml.hang_up()
 
 
-def _require_door(path: str) -> None:
+def require_door(path: str) -> None:
+    """Raises NotFound for a path no request of a call goes to."""
     if step_of(path, {}) is None:
         raise NotFound(
             "no such telephone door: use the account's webhook address itself for incoming calls, "
             "and /status behind it for call status changes"
         )
-
-
-def _owner(number: str, account: Account, accounts: Accounts) -> Account | None:
-    """The line with this number among those this auth token speaks for."""
-    wanted = to_e164(number, region_of(account))
-    tokens = set(account.secrets("auth_token"))
-    for each in accounts:
-        ours = to_e164(str(each.settings.get("number", "")), None)
-        is_line = (each.channel, each.provider) == ("phone", "twilio")
-        if is_line and wanted and ours == wanted and tokens & set(each.secrets("auth_token")):
-            return each
-    return None
-
-
-def _unfit(told: Told, owner: Account | None) -> str:
-    """Why this cannot become a message, or nothing."""
-    if told.theirs is None:
-        return (
-            "the request names no caller: let Regie's own answers start the recording, "
-            "or add ?from=…&to=… to its callback address"
-        )
-    if owner is None:
-        return (
-            f"{told.ours[:40] or 'no number'} is no line with this auth token: add it to the "
-            "channels file, or take its webhook back in the Twilio console"
-        )
-    return ""

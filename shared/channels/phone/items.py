@@ -40,12 +40,14 @@ def messages(told: Told, kind: Kind, owner: Account) -> tuple[MessageReceived, .
 def _outcome(told: Told, kind: Kind, owner: Account) -> MessageReceived:
     length = {"call_ended": told.talked, "voicemail": told.recorded}.get(kind, 0)
     text = f"{_WORDS[kind, told.outbound]} {_who(told, owner)}"
+    if length:
+        text = f"{text} ({length // 60}:{length % 60:02d})"
     return _message(
         told,
         owner,
         kind=kind,
         event=told.id,
-        text=f"{text} ({length // 60}:{length % 60:02d})" if length else text,
+        text=f"{text}\n{told.words}" if told.words else text,
         thread=Thread(message_id=told.id),
         attributes=_attributes(told, kind, owner),
         call=Call(
@@ -59,9 +61,11 @@ def _outcome(told: Told, kind: Kind, owner: Account) -> MessageReceived:
 
 def _attributes(told: Told, kind: Kind, owner: Account) -> dict[str, Any]:
     """`digits`, which the router reads as a resume code; of a call asked for, `phone` to dial."""
-    found = {"digits": told.digits} if told.digits and not told.outbound else {}
-    number = _number(told, owner) if kind == "callback_requested" else None
-    return found | {"phone": number} if number else found
+    found: dict[str, Any] = {"digits": told.digits} if told.digits and not told.outbound else {}
+    if kind != "callback_requested":
+        return found
+    number = _number(told, owner)
+    return found | dict(told.asked) | ({"phone": number} if number else {})
 
 
 def _edit(told: Told, transcript: str, owner: Account) -> MessageReceived:

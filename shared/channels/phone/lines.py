@@ -26,11 +26,13 @@ def owner_of(number: str, account: Account, accounts: Accounts, keys: Keys) -> A
     return None
 
 
-def concluded(told: Told, stated: Fact, owner: Account | None, body: bytes, answer: Answer) -> Parsed:
+def concluded(
+    told: Told, stated: Fact, owner: Account | None, body: bytes, answer: Answer
+) -> Parsed:
     """The request's message, if what it states makes one; parked where it names no line of ours."""
     kind = OUTCOMES[stated]
     # A leg to the desk is part of the caller's call, not a call of its own.
-    if kind is None or (told.leg and (owner is None or told.theirs is None)):
+    if kind is None or told.leg:
         return Parsed(answer=answer)
     reason = _unfit(told, owner)
     if owner is None or reason:

@@ -1,6 +1,8 @@
 """What one request of Twilio's says about the outcome of its call. Pure: two tables and readers.
 
-A call is told in up to seven requests; `step_of` says which one this is, `fact` what it states,
+Telnyx's TeXML makes the same requests, and the facts are those of every provider.
+
+A call is told in up to nine requests; `step_of` says which one this is, `fact` what it states,
 and OUTCOMES which kind of message that fact is worth. Each row stands by itself, whatever came
 before: `shared.channels.calls` makes one outcome of them in any order.
 """
@@ -14,9 +16,11 @@ from typing import Final, Literal
 from shared.channels.phone.voice import Voice
 from shared.events import Kind
 
-Step = Literal["voice", "dialed", "recorded", "recording", "transcript", "status"]
+Step = Literal[
+    "voice", "code", "dialed", "callback", "recorded", "recording", "transcript", "status",
+]  # fmt: skip
 Fact = Literal[
-    "ringing", "busy", "answered", "unanswered", "gone",
+    "ringing", "busy", "answered", "unanswered", "gone", "asked",
     "left", "nothing_left", "transcribed", "over", "reached", "silent",
 ]  # fmt: skip
 
@@ -26,6 +30,7 @@ OUTCOMES: Final[Mapping[Fact, Kind | None]] = {
     "answered": "call_ended",  # one of ours took it, and it is over
     "unanswered": None,  # nobody took it; the caller now hears the greeting and may speak
     "gone": "call_missed",  # nobody took it, and the caller hung up or there is no voicemail
+    "asked": "callback_requested",  # they pressed 1 to be called back
     "left": "voicemail",  # a recording long enough to hold something
     "nothing_left": "call_missed",  # silence, or hung up at the tone
     # Its recording exists, should the requests that told of it never have reached us.
@@ -38,23 +43,24 @@ OUTCOMES: Final[Mapping[Fact, Kind | None]] = {
 }
 
 _DOORS: Final[Mapping[str, Step]] = {
-    "/dialed": "dialed", "/recorded": "recorded", "/recording": "recording",
-    "/transcript": "transcript", "/status": "status",
+    "/code": "code", "/dialed": "dialed", "/callback": "callback", "/recorded": "recorded",
+    "/recording": "recording", "/transcript": "transcript", "/status": "status",
 }  # fmt: skip
-# In this order, the first field that is there: the action of a <Dial> may carry a recording too.
+# In this order, the first field that is there: the action of a <Dial> may carry a recording too,
+# and the last status of Telnyx's everything.
 _SHOWN_BY: Final[tuple[tuple[str, Step], ...]] = (
+    ("CallbackSource", "status"),
     ("TranscriptionSid", "transcript"),
     ("TranscriptionStatus", "transcript"),
     ("RecordingStatus", "recording"),
     ("DialCallStatus", "dialed"),
     ("RecordingUrl", "recorded"),
-    ("CallbackSource", "status"),
 )
 _OVER: Final = frozenset({"completed", "busy", "no-answer", "canceled", "failed"})
 # Recordings of conversations, started elsewhere: no voicemail.
 _CONVERSATIONS: Final = frozenset({
     "DialVerb", "Conference", "OutboundAPI", "Trunking", "StartCallRecordingAPI",
-    "StartCallRecordingTwiML", "StartConferenceRecordingAPI",
+    "StartCallRecordingTwiML", "StartCallRecordingTeXML", "StartConferenceRecordingAPI",
 })  # fmt: skip
 _NUMBER: Final = re.compile(r"-?[0-9]{1,7}", re.ASCII)
 
@@ -77,15 +83,17 @@ def fact(step: Step, form: Mapping[str, str], voice: Voice) -> Fact:
     """What this request states of its call."""
     if outbound(form):
         return _of_ours(step, form)
-    if step == "voice":
-        return "ringing" if voice.dial or voice.voicemail else "busy"
+    if step in ("voice", "code"):
+        return "ringing" if voice.dial or voice.voicemail or voice.callback else "busy"
+    if step == "callback":
+        return _offered(form, voice)
     if step == "dialed":
         return _dialed(form, voice)
     if step == "transcript":
         done = form.get("TranscriptionStatus", "completed") == "completed"
         return "transcribed" if done and form.get("TranscriptionText", "").strip() else "silent"
     if step == "status":
-        return "over" if form.get("CallStatus") in _OVER else "silent"
+        return _status(form)
     return _recorded(step, form, voice)
 
 
@@ -100,13 +108,30 @@ def seconds(form: Mapping[str, str], name: str) -> int | None:
     return max(int(text), 0) if _NUMBER.fullmatch(text) else None
 
 
-def _dialed(form: Mapping[str, str], voice: Voice) -> Fact:
+def _status(form: Mapping[str, str]) -> Fact:
+    if form.get("CallStatus") not in _OVER:
+        return "silent"
+    # Telnyx's last status may say how the desk's leg ended; Twilio's never does.
+    return "answered" if _put_through(form) else "over"
+
+
+def _put_through(form: Mapping[str, str]) -> bool:
     # `completed` is also said of a telephone that picked up without being put through.
     through = form.get("DialBridged", "true") != "false"
-    if form.get("DialCallStatus") in ("completed", "answered") and through:
+    return form.get("DialCallStatus") in ("completed", "answered") and through
+
+
+def _dialed(form: Mapping[str, str], voice: Voice) -> Fact:
+    if _put_through(form):
         return "answered"
     gone = form.get("CallStatus") in _OVER
-    return "unanswered" if voice.voicemail and not gone else "gone"
+    return "unanswered" if (voice.voicemail or voice.callback) and not gone else "gone"
+
+
+def _offered(form: Mapping[str, str], voice: Voice) -> Fact:
+    if form.get("Digits") == "1":
+        return "asked"
+    return "unanswered" if voice.voicemail and form.get("CallStatus") not in _OVER else "gone"
 
 
 def _recorded(step: Step, form: Mapping[str, str], voice: Voice) -> Fact:

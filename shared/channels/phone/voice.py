@@ -9,21 +9,11 @@ from typing import Any, Final
 import phonenumbers
 
 from shared.accounts import Account
+from shared.channels.phone.words import Words, spoken_in
 from shared.durations import Duration
 
 _MOST_NUMBERS: Final = 10  # nouns of one <Dial> (twilio.com/docs/voice/twiml/number)
 
-# What a caller hears when nobody answers and no `greeting` is set, in the language of the line.
-_GREETINGS: Final[Mapping[str, str]] = {
-    "nl": "We kunnen u nu niet te woord staan. Spreek na de toon uw naam en uw vraag in; "
-          "wij bellen u terug.",
-    "de": "Wir können Ihren Anruf gerade nicht annehmen. Nennen Sie nach dem Signalton Ihren "
-          "Namen und Ihr Anliegen; wir rufen Sie zurück.",
-    "fr": "Nous ne pouvons pas vous répondre pour le moment. Après le signal, laissez votre nom "
-          "et votre question ; nous vous rappellerons.",
-    "en": "We cannot take your call right now. Please leave your name and your question after "
-          "the tone; we will call you back.",
-}  # fmt: skip
 _LANGUAGES: Final[Mapping[str, str]] = {
     "NL": "nl-NL", "BE": "nl-NL", "DE": "de-DE", "AT": "de-DE", "FR": "fr-FR", "US": "en-US",
 }  # fmt: skip
@@ -38,6 +28,9 @@ class Voice:
     greeting, language  read out before the tone; a BCP 47 tag that <Say> knows
     shortest_voicemail  a recording below it, 1 to 60, is someone who hung up: a missed call
     longest_voicemail   where the recording is cut off, 5 to 3600
+    code                first of all callers may key in the code of a conversation elsewhere
+    callback            when nobody answers they may ask to be called back, by pressing 1
+    words               what else they hear
     """
 
     dial: tuple[str, ...]
@@ -48,6 +41,9 @@ class Voice:
     transcribe: bool
     shortest_voicemail: int
     longest_voicemail: int
+    code: bool
+    callback: bool
+    words: Words
 
 
 def voice_of(account: Account) -> Voice:
@@ -55,16 +51,19 @@ def voice_of(account: Account) -> Voice:
     checked when it was loaded, and a caller is waiting: nothing here fails."""
     given: Mapping[str, Any] = account.settings.get("voice") or {}
     language = given.get("language") or _LANGUAGES.get(region_of(account), "en-GB")
-    spoken = _GREETINGS.get(language.partition("-")[0].lower(), _GREETINGS["en"])
+    words = spoken_in(language)
     return Voice(
         dial=tuple(given.get("dial", ()))[:_MOST_NUMBERS],
         timeout=_seconds(given, "timeout", "20s", 5, 600),
         voicemail=given.get("voicemail", True),
-        greeting=given.get("greeting") or spoken,
+        greeting=given.get("greeting") or words.greeting,
         language=language,
         transcribe=given.get("transcribe", True),
         shortest_voicemail=_seconds(given, "shortest_voicemail", "2s", 1, 60),
         longest_voicemail=_seconds(given, "longest_voicemail", "120s", 5, 3600),
+        code=given.get("code", False),
+        callback=given.get("callback", False),
+        words=words,
     )
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -19,13 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from shared.accounts import Account
 from shared.channels import WebhookRequest
+from shared.channels.times import moment
 from shared.channels.wire import load, mapping_at, need, text_at
 from shared.errors import Unauthenticated, Unreadable
 
 TOLERANCE: Final = 300  # seconds either way; each repeat is signed anew
-_TIME: Final = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)", re.ASCII
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ def verify(request: WebhookRequest, account: Account) -> None:
         raise Unauthenticated("telnyx-timestamp is more than 5 minutes off: sign anew, set clocks")
     signed = timestamp.encode() + b"|" + request.body
     # Nothing secret is compared, so that the time it takes tells nothing.
-    if not any(_signed(key, _bytes(given), signed) for key in _keys(account)):
+    if not any(_signed(_bytes(key), _bytes(given), signed) for key in keys(account)):
         raise Unauthenticated(
             "telnyx-signature-ed25519 is by no public_key of this account: copy it from the "
             "portal, under Keys & Credentials"
@@ -74,20 +71,10 @@ def envelope(request: WebhookRequest) -> Envelope:
     )
 
 
-def moment(text: str) -> datetime | None:
-    """An ISO 8601 time with its offset; None for anything else."""
-    if not _TIME.fullmatch(text):
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _keys(account: Account) -> Iterator[bytes]:
+def keys(account: Account) -> Sequence[str]:
+    """The public keys whose signatures an account accepts, as they stand in the portal."""
     given = account.settings.get("public_key") or ()
-    listed: Sequence[str] = (given,) if isinstance(given, str) else given
-    return (_bytes(key) for key in listed)
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _signed(key: bytes, signature: bytes, content: bytes) -> bool:

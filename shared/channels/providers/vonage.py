@@ -19,10 +19,14 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+
 from shared.accounts import Account
 from shared.channels import WebhookRequest
 from shared.channels.wire import load, text_at
-from shared.errors import Unauthenticated, Unreadable
+from shared.errors import Misconfigured, Unauthenticated, Unreadable
 
 OLDEST: Final = 25 * 3600  # seconds: a day of repeats, and an hour for the last of them
 AHEAD: Final = 300  # seconds a clock of theirs may be fast
@@ -77,7 +81,29 @@ def parameters(request: WebhookRequest) -> dict[str, str]:
     return dict(pairs)
 
 
-# --- the token -------------------------------------------------------------------------------
+def token(account: Account, at: datetime, id: str) -> str:
+    """The token by which the account's application calls Vonage: RS256, good for 5 minutes.
+
+    id  names this token (`jti`). Raises Misconfigured, naming what is missing or wrong.
+    """
+    application, keys = account.settings.get("application_id"), account.secrets("private_key")
+    if not (application and keys):
+        raise Misconfigured(
+            f"account {account.name} has neither api_key with api_secret nor application_id with "
+            "private_key: it cannot call Vonage"
+        )
+    issued = int(at.timestamp())
+    claims = {"application_id": application, "iat": issued, "exp": issued + 300, "jti": id}
+    try:
+        return jwt.encode({"alg": "RS256", "typ": "JWT"}, claims, RSAKey.import_key(keys[0]))
+    except (JoseError, ValueError, TypeError) as error:
+        raise Misconfigured(
+            f"the private_key of account {account.name} is no RSA key: give the whole PEM that "
+            "Vonage made with the application, line breaks and all"
+        ) from error
+
+
+# --- the token of a webhook ------------------------------------------------------------------
 
 
 def _claims(token: str, secrets: Sequence[str]) -> dict[str, Any]:

@@ -131,22 +131,6 @@ def test_nothing_a_stranger_sends_gets_in_or_breaks_it(
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2026-03-02T09:00:00Z", datetime(2026, 3, 2, 9, tzinfo=UTC)),
-        ("2026-03-02T10:00:00.123+01:00", datetime(2026, 3, 2, 9, 0, 0, 123000, tzinfo=UTC)),
-        ("2026-03-02T09:00:00.123456789+0000", datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=UTC)),
-        ("2026-03-02T09:00:00", None),
-        ("2026-13-02T09:00:00Z", None),
-        ("0001-01-01T00:00:00+23:00", None),
-        ("", None),
-    ],
-)
-def test_moments(text: str, expected: datetime | None) -> None:
-    assert telnyx.moment(text) == expected
-
-
-@pytest.mark.parametrize(
     "body",
     [
         b"",
