@@ -388,7 +388,7 @@ class Recount:
         yield from (s for s in told.surveys if not s["asked"])
 
     def closings(self, told: Told, since: datetime, until: datetime) -> Iterable[Fact]:
-        inside = [c for c in told.closings if since <= c["at"] < until]
+        inside = [c for c in told.closings if since <= c["at"] < until and c["agent"] != "regie"]
         if not inside:
             return
         last = inside[-1]

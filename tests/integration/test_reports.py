@@ -133,10 +133,11 @@ class Desk:
             await self.past.sent((case, UUID(said["id"])))
 
     async def transfer(self, who: str, case: UUID, team: str, by: str = "") -> str:
-        """Offered; accepted by `by`."""
+        """Offered; accepted by `by` some minutes later."""
         handoff = await self.do(who, case, "handoffs", to_team=team, reason="agent")
         id: str = handoff["id"]
         if by:
+            self.room.clock.at += timedelta(minutes=3 + len(team))
             await self.post(by, f"/v1/handoffs/{id}/accept")
         return id
 
@@ -154,9 +155,9 @@ async def make_history(room: Room, client: MakeClient) -> None:
     await town.live(steps=5, arrivals=7)
     clients = {name: await client(name) for name in ("ada", "bo", "=cleo")}
     desk = Desk(room, town, clients)
+    await switches(desk)
     await promises(desk)
     await to_and_fro(desk)
-    await switches(desk)
     await families(desk)
     await journeys(desk)
     await town.pass_until(room.clock() + timedelta(hours=7))
@@ -206,6 +207,9 @@ async def to_and_fro(desk: Desk) -> None:
     await desk.post("ada", f"/v1/cases/{case}/thaw", reason="again")
     for to in ("parcels", "frontdesk"):
         await desk.transfer("ada", case, to, by="ada")
+    gone = await desk.hear(text="A third question", sender=person())
+    await desk.transfer("ada", gone, "parcels", by="=cleo")
+    await desk.do("=cleo", gone, "close")
     other = await desk.hear(text="Another question", sender=person())
     await desk.transfer("=cleo", other, "claims", by="bo")
     declined = await desk.transfer("bo", other, "frontdesk")
@@ -224,6 +228,7 @@ async def switches(desk: Desk) -> None:
     )
     desk.room.clock.at += timedelta(minutes=35)
     await desk.post("bo", f"/v1/handoffs/{handoff['id']}/accept", code=handoff["code"])
+    await desk.do("bo", case, "close")
     still = await desk.hear(
         text="It arrived damaged", by_mail=True, address="sx@example.org", subject="Damage"
     )
@@ -259,8 +264,11 @@ async def journeys(desk: Desk) -> None:
     await desk.do("=cleo", case, "replies", channel="phone", outcome="reached")
     desk.room.clock.at += timedelta(minutes=40)
     await desk.do("=cleo", case, "close")
-    quick = await desk.hear(sender=person())
+    patient = person()
+    quick = await desk.hear(sender=patient)
     await desk.answer("bo", quick)
+    machine = message("I am away", at=desk.room.clock(), sender=patient, automatic=True)
+    await desk.room.hear(machine)
     await desk.do("bo", quick, "close")
     again = person()
     back = await desk.hear(sender=again)
@@ -279,6 +287,8 @@ async def journeys(desk: Desk) -> None:
     await desk.answer("bo", UUID(split["id"]))
     await desk.do("bo", UUID(split["id"]), "close")
     leaving = await desk.hear(sender=person())
+    erased = await desk.hear(sender=person())
+    await desk.room.tell(erased, cmd.Forget("erasure"))
     bye = await desk.do("ada", leaving, "replies", text="Bye.")
     await desk.do("ada", leaving, "close")
     await desk.past.sent((leaving, UUID(bye["id"])))
@@ -286,23 +296,21 @@ async def journeys(desk: Desk) -> None:
 
 async def waits(desk: Desk) -> None:
     """What is at risk, paused, overdue at the moment of the report; scores of the surveys."""
-    for score in (1, 4, None):
+    for said in ("1", "4", "stop", "", "failed"):
         who = person()
         case = await desk.hear(sender=who)
         await desk.answer("ada", case)
         await desk.do("ada", case, "close")
         await desk.past.pass_until(desk.room.clock() + timedelta(hours=1, minutes=5))
-        await desk.past.fire()
-        if score is not None:
-            (asked,) = await desk.room.rows(
-                "SELECT message_id FROM surveys WHERE case_id = :id AND message_id IS NOT NULL",
-                id=case,
-            )
-            await desk.past.sent((case, asked.message_id))
+        (asked,) = await desk.room.rows(
+            "SELECT message_id FROM surveys WHERE case_id = :id", id=case
+        )
+        await desk.past.sent(
+            (case, asked.message_id), status="failed" if said == "failed" else "sent"
+        )
+        if said not in ("", "failed"):
             desk.room.clock.at += timedelta(minutes=1)
-            await desk.room.hear(
-                message(str(score), at=desk.room.clock(), sender=who)
-            )  # fmt: skip
+            await desk.room.hear(message(said, at=desk.room.clock(), sender=who))
     case = await desk.hear(sender=person())
     await desk.answer("bo", case)
     await desk.do("bo", case, "promises", kind="answer", within="3h")

@@ -9,12 +9,14 @@ from services.router.reports.tables import Report, Table
 from services.router.taking import WAITS
 
 _CONTACTS: Final = ", ".join(f"'{kind}'" for kind in sorted({*WAITS, "call_ended"}))
-# A reply counts once it has left; of what was done elsewhere, what reached them.
+# A reply counts once it has left; of what was done elsewhere, what reached them. What Regie closes
+# itself, because its person is erased, came to no end.
 _FACTS: Final = f"""
 WITH closed AS (
     SELECT DISTINCT ON (case_id) case_id, at, actor,
         min(at) OVER (PARTITION BY case_id) AS first_at
-    FROM case_events WHERE type = 'case.closed' AND at >= :since AND at < :until
+    FROM case_events
+    WHERE type = 'case.closed' AND at >= :since AND at < :until AND actor <> 'regie'
     ORDER BY case_id, at DESC, seq DESC
 ), said AS (
     SELECT m.case_id, m.channel, m.occurred_at, m.direction

@@ -7,8 +7,10 @@ The boundaries are computed here, with the tables the calendars use, not by the 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -44,24 +46,32 @@ class Range:
             raise Invalid("a report tells of ten years at most: choose `from` and `to` nearer")
         return cls(start, end, zone)
 
-    def first_days(self, unit: str) -> list[date]:
+    def first_days(self, unit: str) -> Sequence[date]:
         """Of the days, weeks (from Monday) or months that the range touches."""
-        day = self.since.astimezone(self.zone).date()
-        if unit == "week":
-            day -= timedelta(days=day.weekday())
-        elif unit == "month":
-            day = day.replace(day=1)
-        days = []
-        while wall_to_utc(self.zone, datetime.combine(day, time())) < self.until:
-            days.append(day)
-            day = _next(day, unit)
-        return days
+        return _first_days(self, unit)
 
     def starts(self, unit: str) -> list[datetime]:
         """The same as instants."""
-        return [
-            wall_to_utc(self.zone, datetime.combine(day, time())) for day in self.first_days(unit)
-        ]
+        return [_start(self.zone, day) for day in self.first_days(unit)]
+
+
+@lru_cache(maxsize=64)
+def _first_days(asked: Range, unit: str) -> Sequence[date]:
+    """Each line of an answer asks for them."""
+    day = asked.since.astimezone(asked.zone).date()
+    if unit == "week":
+        day -= timedelta(days=day.weekday())
+    elif unit == "month":
+        day = day.replace(day=1)
+    days = []
+    while _start(asked.zone, day) < asked.until:
+        days.append(day)
+        day = _next(day, unit)
+    return tuple(days)
+
+
+def _start(zone: ZoneInfo, day: date) -> datetime:
+    return wall_to_utc(zone, datetime.combine(day, time()))
 
 
 def _next(day: date, unit: str) -> date:
@@ -75,7 +85,7 @@ def _instant(name: str, given: str, zone: ZoneInfo, *, last: bool = False) -> da
     try:
         if _DATE.fullmatch(text):
             day = date.fromisoformat(text)
-            return wall_to_utc(zone, datetime.combine(day + _DAY if last else day, time()))
+            return _start(zone, day + _DAY if last else day)
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
@@ -86,7 +96,7 @@ def _instant(name: str, given: str, zone: ZoneInfo, *, last: bool = False) -> da
 
 def _after(zone: ZoneInfo, now: datetime) -> datetime:
     """The end of today."""
-    return wall_to_utc(zone, datetime.combine(now.astimezone(zone).date() + _DAY, time()))
+    return _start(zone, now.astimezone(zone).date() + _DAY)
 
 
 def _before(zone: ZoneInfo, end: datetime) -> datetime:

@@ -30,7 +30,7 @@ class Scope:
 
     customers   the standing record, and all that were merged into it
     guests      their messages in other people's cases: message -> case
-    identities  surely theirs; wrong_senders: the same as wrong codes are counted by
+    identities  surely theirs
     provided    (account, the provider's id) of every message
     """
 

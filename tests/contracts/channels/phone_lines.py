@@ -118,11 +118,11 @@ class Line:
         body: bytes,
         voice: Mapping[str, Any] | None = None,
         query: str = "",
-        **more: Any,
+        others: Mapping[str, Any] | None = None,
     ) -> Parsed:
         """What one request becomes, through the same two calls as at the door."""
         asked = self.request(path, body, query)
-        everyone = self.accounts(voice, **more)
+        everyone = self.accounts(voice, **(others or {}))
         self.inbound.verify(asked, named(everyone, "desk-phone"))
         return self.inbound.parse(asked, named(everyone, "desk-phone"), everyone)
 

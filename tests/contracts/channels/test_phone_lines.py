@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shared.channels import Parsed
 from shared.channels.calls import RANK
 from shared.errors import NotFound, Refused, Unreadable
-from shared.events import MessageReceived
+from shared.events import Kind, MessageReceived
 from tests.contracts.channels.behaviour import CHECKS, RECEIVED_AT, Check, Door, name_of
 from tests.contracts.channels.phone_lines import (
     CTI,
@@ -52,9 +52,13 @@ def _heard(line: Line, call: dict[str, Any]) -> Iterator[Parsed]:
         yield line.tell(path, body, call.get("voice"), query)
 
 
-def kind_of(told: Iterable[Parsed]) -> str | None:
+def kind_of(told: Iterable[Parsed]) -> Kind | None:
     stands, _ = fold(message for parsed in told for message in parsed.messages)
     return stands.kind if stands else None
+
+
+def rank(kind: Kind | None) -> int:
+    return 0 if kind is None else RANK[kind]
 
 
 def said(told: Iterable[Parsed]) -> list[MessageReceived]:
@@ -87,12 +91,12 @@ def test_a_lost_request_never_makes_more_of_a_call(line: Line, call: dict[str, A
     """What is heard of a call says the same in every order, never more than was true, and all of
     it as long as one request that decided it came."""
     told = heard(line, call)
-    truth = RANK.get(call["outcome"], 0)
+    truth = rank(call["outcome"])
     for count in range(len(told) + 1):
         for kept in combinations(told, count):
             outcomes = {kind_of(order) for order in permutations(kept)}
             assert len(outcomes) == 1
-            found = RANK.get(outcomes.pop(), 0)  # type: ignore[arg-type]
+            found = rank(outcomes.pop())
             decided = any(m.kind == call["outcome"] for m in said(kept))
             assert found == truth if decided else found < max(truth, 1)
 
@@ -199,10 +203,21 @@ def test_a_call_belongs_to_the_line_it_rang(line: Line, path: str, name: str, fi
         "public_url": "https://regie.example.org", **line.fields,
     }  # fmt: skip
     body = changed(line, name, **{field: "+31880000099"})
-    assert line.tell(path, body, **{"night-phone": night}).messages[0].account == "night-phone"
+    assert line.tell(path, body, others={"night-phone": night}).messages[0].account == "night-phone"
     told = line.tell(path, changed(line, name, **{field: "+31880000077"}))
     assert not told.messages
     assert "channels file" in told.parked[0].reason
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "name"), [(VONAGE, "/status", "completed"), (CTI, "", "sg_cancel")]
+)
+def test_a_number_without_its_plus_is_read_as_international(
+    line: Line, path: str, name: str
+) -> None:
+    body = changed(line, name, **{"from": "447700900123"})
+    (message,) = line.tell(path, body).messages
+    assert message.sender.identities[0].value == "+447700900123"
 
 
 def test_an_extension_belongs_to_the_account_it_was_posted_to() -> None:

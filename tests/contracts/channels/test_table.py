@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from shared.accounts import Account
 from shared.channels.table import CHANNELS, provider_of, reply_window
 from shared.errors import Misconfigured
 from shared.events import Channel
@@ -50,11 +51,14 @@ def test_an_account_finds_its_provider() -> None:
     whatsapp = provider_of(named(ACCOUNTS, "desk-whatsapp"))
     assert whatsapp.inbound is not None
     assert whatsapp.outbound is not None
+    other = provider_of(named(ACCOUNTS, "other-whatsapp"))
+    assert other.outbound is not None
+    assert other is not whatsapp
     portal = provider_of(named(ACCOUNTS, "service-portal"))
     assert portal.inbound is not None
     assert portal.outbound is None
 
 
 def test_a_provider_without_an_adapter_is_named() -> None:
-    with pytest.raises(Misconfigured, match="no provider 'twilio'; it has meta"):
-        provider_of(named(ACCOUNTS, "other-whatsapp"))
+    with pytest.raises(Misconfigured, match="no provider 'pigeon'; it has meta, twilio"):
+        provider_of(Account("other-whatsapp", "whatsapp", "pigeon"))
