@@ -28,9 +28,9 @@ async def rows_of(engine: AsyncEngine, *, besides: Collection[str] = LOG) -> dic
             written = f"encode(\"{name}\", 'escape')" if kind == "bytea" else f'"{name}"::text'
             columns.setdefault(table, []).append(f"coalesce({written}, '')")
         found = {}
-        for table, written in columns.items():
+        for table, parts in columns.items():
             if table not in besides:
-                whole = " || chr(31) || ".join(written)
+                whole = " || chr(31) || ".join(parts)
                 query = text(f'SELECT {whole} AS row FROM "{table}"'.replace(":", "\\:"))
                 found[table] = [row.row for row in await connection.execute(query)]
     return found

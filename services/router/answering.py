@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from services.router import clocks, fulfilling, surveying, switching
-from services.router.case import SPOKEN, Case, Route
+from services.router.case import SPOKEN, Answered, Case, Route
 from services.router.commands import Reply, ReportDelivery
 from services.router.turn import Turn
 from shared import events as ev
@@ -92,13 +92,19 @@ def _fail(turn: Turn, command: ReportDelivery) -> None:
         ev.ReplyFailed(message_id=command.message_id, code=command.code, reason=command.reason)
     )
     clocks.await_rest(turn)
-    if turn.case.unanswered and lost is not None:
+    if lost is not None and _waits_again(turn.case, lost):
         clocks.keep_promise(turn, lost.promised)
-    if lost is not None and case.answered_at is not None:
+    if lost is not None and lost is case.answered[-1] and case.answered_at is not None:
         clocks.lose_news(turn, case.answered_at)
     clocks.await_work(turn)
     fulfilling.lost(turn, command.message_id)
     surveying.lost(turn, command.message_id)
+
+
+def _waits_again(case: Case, lost: Answered) -> bool:
+    """Whether the message that had the promise does: what came later was promised its own."""
+    oldest = min(lost.waiting, key=lambda message: message.at, default=None)
+    return oldest is not None and oldest in case.unanswered
 
 
 def _record_outcome(turn: Turn, command: Reply) -> None:

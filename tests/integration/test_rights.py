@@ -53,6 +53,7 @@ from tests.builders import NOON, after, mail, message
 from tests.people import merge, owner, who
 from tests.rooms import Room, make_room
 from tests.scanning import files_of, holding, rows_of
+from tests.waiting import until
 
 NUMBER, MAIL = "+31687654321", "ada.quill@example.org"
 PHONE, ADDRESS = f"e164:{NUMBER}", f"email:{MAIL}"
@@ -415,29 +416,64 @@ async def test_who_writes_again_is_a_new_customer(room: Room, admin: httpx.Async
     assert (await owner(room, ADDRESS)) == row.customer_id
 
 
-async def test_a_message_that_comes_in_between_goes_along(
-    room: Room, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+async def test_what_comes_between_marks_and_rows_is_marked_too(
+    room: Room, admin: httpx.AsyncClient
 ) -> None:
-    """Marks first, rows second: what is taken between the two is found by the second."""
+    """A case that was opened between the two sends it back to the marks."""
     customer = await live(room)
+    await close(room)
     await admin.delete(f"/v1/customers/{customer}", params={"reason": "asked"})
     room.clock.at = DUE
 
     class Interrupted(Erasing):
-        came = False
+        times = 0
 
         async def _mark(self, due: Any) -> Any:
             marked = await super()._mark(due)
-            if not self.came:
-                self.came = True
-                at = DUE + timedelta(seconds=1)
-                room.clock.at = at
+            self.times += 1
+            if self.times == 1:
+                room.clock.at = at = DUE + timedelta(seconds=1)
                 await room.hear(message("another kumquat", sender=ada(), at=at, product="claims"))
             return marked
 
-    await Interrupted(room.handlers).work()
+    erasing = Interrupted(room.handlers)
+    before = len(await room.rows("SELECT id FROM cases"))
+    await erasing.work()
+    assert len(await room.rows("SELECT id FROM cases")) == before + 1, "or it tests nothing"
+    assert erasing.times == 2
     assert holding(await rows_of(room.engine), WORDS) == {}
-    await forget_repeats(room)
+
+
+async def test_a_batch_that_waited_for_the_record_finds_it_erased(
+    room: Room, admin: httpx.AsyncClient
+) -> None:
+    """It had inserted another address for the record already: that one is not left with it."""
+    customer = await live(room)
+    await admin.delete(f"/v1/customers/{customer}", params={"reason": "asked"})
+    room.clock.at = DUE
+    sent = message("hello", sender=who(PHONE, "customer_no:555000"), at=DUE + timedelta(days=1))
+
+    class Slow(Erasing):
+        batch: asyncio.Task[None] | None = None
+
+        async def _wipe(self, *given: Any) -> Any:
+            outcome = await super()._wipe(*given)
+            self.batch = asyncio.create_task(room.hear(sent))
+            await until(self._waits)
+            return outcome
+
+        async def _waits(self) -> bool:
+            query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            return bool((await room.rows(query))[0][0])
+
+    erasing = Slow(room.handlers)
+    await erasing.work()
+    assert erasing.batch is not None
+    await erasing.batch
+    (row,) = await room.rows("SELECT customer_id, text FROM messages WHERE id = :i", i=sent.id)
+    assert (row.customer_id != customer, row.text) == (True, "hello")
+    assert await owner(room, "customer_no:555000") == row.customer_id
+    assert await owner(room, PHONE) == row.customer_id
 
 
 async def test_whoever_writes_while_it_is_done_is_erased_or_new(
@@ -591,8 +627,11 @@ async def test_a_letter_that_comes_late_is_found_by_the_marks(
 # --- the ledger after a restore ------------------------------------------------------------------
 
 
-async def test_a_restored_backup_obeys(room: Room, admin: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("asked", [False, True], ids=["asked later", "asked before"])
+async def test_a_restored_backup_obeys(room: Room, admin: httpx.AsyncClient, asked: bool) -> None:
     customer = await live(room)
+    if asked:
+        await admin.delete(f"/v1/customers/{customer}", params={"reason": "asked"})
     tables = list(await rows_of(room.engine, besides=()))
     async with transaction(room.engine) as connection:
         await connection.execute(text("CREATE SCHEMA backup"))

@@ -253,3 +253,55 @@ def test_a_case_nobody_waits_for_has_no_alarm() -> None:
     answered(story, 10)
     assert story.case.effective_due()[0] == FAR
     assert next_fire(story.case, POLICY, after(hours=1)) is None
+
+
+# --- what bounces late -----------------------------------------------------------------------
+
+
+def asked(story: Story, minutes: float) -> cmd.Reply:
+    reply = cmd.Reply(message_id=uuid4(), agent="jo", text="So.", answers=story.case.version)
+    story.tell(reply, after(minutes=minutes))
+    return reply
+
+
+def report(story: Story, reply: cmd.Reply, status: str, minutes: float) -> None:
+    at = after(minutes=minutes)
+    story.tell(cmd.ReportDelivery(message_id=reply.message_id, status=status, at=at), at)  # type: ignore[arg-type]
+
+
+def test_an_old_bounce_leaves_a_newer_message_its_own_deadline() -> None:
+    story = started(Story(POLICY))
+    first = asked(story, 10)
+    report(story, first, "sent", 11)
+    reached = cmd.Reply(
+        message_id=uuid4(), agent="jo", text="", answers=story.case.version, outcome="reached"
+    )
+    story.tell(reached, after(minutes=20))
+    story.hear(mail("And now?", at=after(hours=30)))
+    report(story, first, "failed", 31 * 60)
+    assert story.case.clock("next_response").due_at == after(hours=34)
+    assert not story.case.clock("next_response").late
+
+
+def test_two_replies_that_both_bounce_leave_the_message_waiting() -> None:
+    story = started(Story(POLICY))
+    one, two = asked(story, 10), asked(story, 11)
+    for reply in (one, two):
+        report(story, reply, "sent", 12)
+    report(story, one, "failed", 13)
+    assert story.case.unanswered == ()
+    report(story, two, "failed", 14)
+    assert [m.at for m in story.case.unanswered] == [NOON]
+    assert story.case.clock("first_response").due_at == after(hours=4)
+
+
+def test_a_reply_under_way_at_the_closing_answers_once() -> None:
+    story = started(Story(POLICY))
+    reply = asked(story, 10)
+    story.tell(cmd.Close("jo"), after(minutes=11))
+    story.hear(mail("Wait", at=after(minutes=12)))
+    report(story, reply, "sent", 13)
+    report(story, reply, "failed", 14)
+    assert [m.at for m in story.case.unanswered] == [NOON, after(minutes=12)]
+    clock = story.case.clock("first_response", "next_response")
+    assert clock.due_at == after(hours=4), "the earlier promise stands"

@@ -1,4 +1,4 @@
-"""A case whose words are about to go, and, where its person is erased, whose matter is over. Pure."""
+"""A case whose words are about to go; of an erased person, its matter is over, too. Pure."""
 
 from __future__ import annotations
 

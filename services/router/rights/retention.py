@@ -55,6 +55,7 @@ class Retention:
         await self._all(self._forget_cases, kept.messages, _CASES)
         await self._all(self._drop_files, kept.attachments, _MESSAGES)
         await self._all(self._drop_raw, kept.raw, _MESSAGES)
+        await self._look_at_letters()
         await self._find_orphans()
         await files.remove_doomed(self.handlers.runtime)
 
