@@ -12,6 +12,7 @@ STAMP := $(VENV)/.ready-to-develop
 PYTHON  ?=
 ARGS    ?=
 BROKERS ?= 1
+WORKERS ?= 2
 PORT    ?= 9092
 
 UV      = $(shell command -v uv)
@@ -36,7 +37,7 @@ run: $(READY) ## everything on the embedded default, with demo accounts and traf
 test: $(STAMP) ## all tests, on real PostgreSQL and, where it can run, real Kafka
 	@# Before the tests, because bringing Kafka is not on their clock; they say what is missing.
 	@$(BIN)/python -m deploy.kafka --bring || true
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(STAMP) ## lint, format, types, and the import rules
 	$(BIN)/ruff check .

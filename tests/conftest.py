@@ -22,7 +22,7 @@ from deploy.kafka.kafka import KafkaServer
 from tests import servers
 
 _KAFKA_FIXTURES = {"kafka", "kafka_server", "kafka_cluster"}
-_KAFKA_RAN = pytest.StashKey[set[str]]()
+_kafka_ran: set[str] = set()
 
 
 # --- servers -----------------------------------------------------------------
@@ -72,10 +72,6 @@ async def kafka_cluster() -> AsyncIterator[KafkaServer]:
 # --- Kafka: run, or said aloud -------------------------------------------------
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_KAFKA_RAN] = set()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _KAFKA_FIXTURES & set(getattr(item, "fixturenames", ())):
@@ -90,12 +86,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip("no Kafka on this machine")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> object:
-    # Here its fixtures are up: the test meets a real broker, whatever comes of it.
-    if item.get_closest_marker("kafka") is not None:
-        item.config.stash[_KAFKA_RAN].add(item.nodeid)
-    return (yield)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    # A call's report: its fixtures were up, so the test met a real broker, whatever came of it.
+    # Where tests run in several processes, this hook hears of all of them in the first.
+    if report.when == "call" and "kafka" in report.keywords:
+        _kafka_ran.add(report.nodeid)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -124,6 +119,6 @@ def pytest_terminal_summary(
 
 
 def _kafka_owed(config: pytest.Config) -> bool:
-    if config.option.collectonly or not servers.kafka_required():
+    if config.option.collectonly or not servers.kafka_required() or hasattr(config, "workerinput"):
         return False
-    return not config.stash[_KAFKA_RAN]
+    return not _kafka_ran

@@ -1,17 +1,14 @@
-"""The rights of the person: everything held given out, everything erased, in time and for good."""
+"""The rights of the person: erased in every table and file, in time and for good."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import re
-import zipfile
-from collections.abc import AsyncIterator, Iterable
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
 from uuid import UUID, uuid4
 
 import httpx
@@ -20,52 +17,49 @@ import pytest
 from sqlalchemy import text
 
 from services.notifier import letters as delivery_letters
-from services.notifier.handlers import Handlers as Notifier
 from services.router import commands as cmd
 from services.router.api import routers
 from services.router.decide import evolve
 from services.router.rights import book
 from services.router.rights.erasing import Erasing
 from services.router.rights.retention import Retention
-from shared import codes, ledger
+from shared import ledger
 from shared.api_keys import Grant, create
 from shared.blobs import blob_for
-from shared.broker import Message, Record
-from shared.broker.headers import unpack
-from shared.carrying import dead_letter
-from shared.channels import Parked, WebhookRequest
-from shared.cloudevents import decode, encode
+from shared.broker import Record
+from shared.cloudevents import encode
 from shared.database import is_deadlock, transaction
 from shared.errors import Conflict
 from shared.events import (
-    Attachment,
     CaseChanged,
     CaseEvent,
-    DeliveryReported,
     DeliveryStatusReceived,
-    MessageReceived,
     Thread,
 )
 from shared.ops import letters
-from shared.parking import park
 from shared.web.app import make_app
 from tests.builders import NOON, after, mail, message
-from tests.people import merge, owner, who
+from tests.past import (
+    ADDRESS,
+    DUE,
+    PHONE,
+    WORDS,
+    ada,
+    bob,
+    changes,
+    close,
+    deliver,
+    die,
+    erase,
+    forget_repeats,
+    live,
+    poisoned,
+    said,
+)
+from tests.people import owner, who
 from tests.rooms import Room, make_room
 from tests.scanning import files_of, holding, rows_of
 from tests.waiting import until
-
-NUMBER, MAIL = "+31687654321", "ada.quill@example.org"
-PHONE, ADDRESS = f"e164:{NUMBER}", f"email:{MAIL}"
-# One word for each place that holds the person's words.
-WORDS = (
-    "quillfeather", "31687654321", "ada.quill@", "zebrafish", "marmalade", "kumquat", "tamarind",
-    "saffron", "turmeric", "cardamom", "paprika", "oregano", "rosemary", "wasabi", "fenugreek",
-    "sumac", "anise", "juniper", "caraway", "lovage", "sorrel", "chervil", "borage", "tarragon",
-    "fennel", "mugwort",
-)  # fmt: skip
-CODE = codes.written(0x12_3456_789A)
-DUE = after(days=20)
 
 
 @pytest.fixture
@@ -85,199 +79,6 @@ async def admin(room: Room) -> AsyncIterator[httpx.AsyncClient]:
         headers={"Authorization": f"Bearer {key}"},
     ) as client:
         yield client
-
-
-# --- a person with a past --------------------------------------------------------------------
-
-
-def ada() -> Any:
-    return who(PHONE, name="Ada Quillfeather")
-
-
-async def kept(room: Room, *contents: bytes) -> list[Any]:
-    blobs = [blob_for(content) for content in contents]
-    await room.runtime.blobs.put([(b.ref, c) for b, c in zip(blobs, contents, strict=True)])
-    return blobs
-
-
-async def said(room: Room) -> list[MessageReceived]:
-    """What she wrote: WhatsApp with its raw item, and a mail with all that hangs on one."""
-    whole, page, raw, file = await kept(
-        room, b"whole zebrafish", b"<p>page kumquat</p>", b"raw tamarind", b"file saffron"
-    )
-    shared = (await kept(room, b"a leaflet that many send"))[0]
-    attachments = (
-        Attachment(name="sumac.txt", content_type="text/plain", size=12, blob=file),
-        Attachment(name="leaflet.pdf", content_type="application/pdf", blob=shared),
-    )
-    return [
-        message(
-            "Where is my marmalade?", sender=ada(), raw={"from": "31687654321", "x": "turmeric"},
-            attributes={"note": "cardamom"}, reference="wamid.PAPRIKA",
-        ),
-        mail(
-            "begins zebrafish", sender=who(ADDRESS, "customer_no:900100", proven=False,
-                                           name="Ada Quillfeather"),
-            subject="About oregano", text_blob=whole, html_blob=page, raw_blob=raw,
-            attachments=attachments, reference="<rosemary@quill.example>",
-        ),
-    ]  # fmt: skip
-
-
-async def live(room: Room) -> UUID:
-    """Everything that can happen to a customer; the record's id."""
-    words = await said(room)
-    await room.hear(*words)
-    customer = await owner(room, PHONE)
-    await merge(room, customer, await owner(room, ADDRESS), "wasabi says so")
-    (case,) = await room.rows("SELECT id FROM cases WHERE channel = 'whatsapp'")
-    (mailed,) = await room.rows("SELECT id FROM cases WHERE channel = 'email'")
-    await room.tell(case.id, cmd.TakeNote(uuid4(), "jo", "fenugreek"))
-    made = cmd.MakePromise(uuid4(), "jo", "call_back", "about juniper", after(hours=3))
-    await room.tell(case.id, made)
-    consent = {"by": "Ada Quillfeather", "at": NOON.isoformat(), "how": "caraway"}
-    await room.tell(
-        case.id,
-        cmd.RenegotiatePromise(made.promise_id, uuid4(), "jo", due_at=after(hours=4),
-                               consent=consent),
-    )  # fmt: skip
-    file = (await kept(room, b"result lovage"))[0]
-    await room.tell(
-        case.id,
-        cmd.RecordResult("jo", "tracking_number", "final", {"number": "sorrel"},
-                         (Attachment(name="sorrel.txt", content_type="t", blob=file),)),
-    )  # fmt: skip
-    await room.tell(
-        case.id,
-        cmd.OfferHandoff(uuid4(), "jo", "agent", to_channel="email", address=MAIL, code=CODE,
-                         way=cmd.Way(address="support@example.org"), invitation_id=uuid4()),
-    )  # fmt: skip
-    await room.tell(
-        case.id,
-        cmd.OfferHandoff(uuid4(), "jo", "because of chervil", to_team="claims",
-                         results=("tracking_number v1",)),
-    )  # fmt: skip
-    (row,) = await room.rows("SELECT version FROM cases WHERE id = :id", id=case.id)
-    reply = cmd.Reply(uuid4(), "jo", "Dear Ada Quillfeather, borage", row.version)
-    await room.tell(case.id, reply)
-    await room.tell(mailed.id, cmd.Pause("jo", "waiting_internal", after(days=400), "tarragon"))
-    await room.hear(
-        mail("R-0000-0000", sender=who(ADDRESS, proven=False), reference="<w@x>", at=after(hours=1))
-    )
-    await deliver(room)
-    await room.report(
-        DeliveryReported(
-            delivery_id=uuid4(), case_id=case.id, effect="reply", status="failed", at=NOON,
-            message_id=reply.message_id, account="desk-whatsapp", reason=f"fennel {NUMBER}",
-        )
-    )  # fmt: skip
-    async with transaction(room.engine) as connection:
-        await connection.execute(
-            text(
-                "INSERT INTO surveys (case_id, customer_id, team, agent, channel, product, score, "
-                "comment) VALUES (:case, :customer, 'parcels', 'jo', 'whatsapp', '', 2, 'mugwort')"
-            ),
-            {"case": case.id, "customer": customer},
-        )
-    await die(room, words[0], case.id)
-    return customer
-
-
-async def changes(room: Room) -> list[Any]:
-    rows = await room.rows(
-        "SELECT id, key, value, headers FROM outbox WHERE topic = 'cases.changed' ORDER BY id"
-    )
-    return [
-        decode(Record("cases.changed", 0, r.id, r.key, r.value, unpack(bytes(r.headers)), NOON))
-        for r in rows
-    ]
-
-
-async def deliver(room: Room, found: Iterable[Any] | None = None) -> None:
-    """The notifier plans what the outbox asks for; a provider has answered one try."""
-    async with transaction(room.engine) as connection:
-        planned = list(found) if found is not None else await changes(room)
-        await Notifier(room.clock).on_case_events(connection, planned)
-        await connection.execute(
-            text(
-                "INSERT INTO attempts (delivery_id, number, at, took_ms, status, error, response) "
-                "SELECT id, 1, now(), 3, 400, 'bad anise', '{\"input\": \"31687654321\"}' "
-                "FROM deliveries ON CONFLICT DO NOTHING"
-            )
-        )
-
-
-def poisoned(body: MessageReceived, offset: int) -> Message:
-    """What a consumer makes of a record that it cannot handle."""
-    m = encode("messages.received", b"key", body, id=str(body.id), source="/x")
-    record = Record("messages.received", 0, offset, m.key, m.value, m.headers, NOON)
-    return dead_letter(record, "KeyError")
-
-
-async def die(room: Room, poison: MessageReceived, case_id: UUID) -> None:
-    """Dead letters of three kinds: a record, a body nobody could read, a delivery given up."""
-    record = poisoned(poison, 0)
-    body = f"From=whatsapp%3A{quote_plus(NUMBER)}&Body=anise".encode()
-    request = WebhookRequest(
-        method="POST", path="/webhooks/x", query=[], raw_query="", headers={}, body=body,
-        received_at=NOON,
-    )  # fmt: skip
-    parked, blobs = park(Parked(b"item anise 31687654321", "odd"), "desk", NOON, request)
-    await room.runtime.blobs.put([(b.ref, b.content) for b in blobs])
-    async with transaction(room.engine) as connection:
-        await letters.store(
-            connection, "here",
-            [Record("messages.received.dlq", 0, n, m.key, m.value, m.headers, NOON)
-             for n, m in enumerate((record, parked))],
-        )  # fmt: skip
-        await connection.execute(
-            text(
-                "INSERT INTO dead_letters (id, topic, dedupe, key, value, headers, reason, "
-                "first_at, last_at) VALUES (:id, 'deliveries', 'd', :key, 'borage', '\\x90', "
-                "'anise', now(), now())"
-            ),
-            {"id": uuid4(), "key": case_id.bytes},
-        )
-
-
-async def bob(room: Room) -> tuple[UUID, UUID]:
-    """Somebody else, with much the same, and the same leaflet."""
-    leaflet = blob_for(b"a leaflet that many send")
-    attachment = Attachment(name="leaflet.pdf", content_type="application/pdf", blob=leaflet)
-    await room.hear(
-        message(
-            "Where is mine?", sender=who("e164:+31600000001", name="Bob"), attachments=(attachment,)
-        )
-    )
-    customer = await owner(room, "e164:+31600000001")
-    (case,) = await room.rows("SELECT id FROM cases WHERE customer_id = :id", id=customer)
-    await room.tell(case.id, cmd.TakeNote(uuid4(), "jo", "asked the depot"))
-    await room.tell(case.id, cmd.MakePromise(uuid4(), "jo", "other", "soon", after(days=300)))
-    return customer, case.id
-
-
-async def erase(room: Room, admin: httpx.AsyncClient, customer: UUID) -> Any:
-    answer = await admin.delete(f"/v1/customers/{customer}", params={"reason": "asked by mail"})
-    assert answer.status_code == 202, answer.text
-    room.clock.at = max(room.clock.at, DUE, datetime.fromisoformat(answer.json()["due_at"]))
-    await Erasing(room.handlers).work()
-    return answer.json()
-
-
-async def close(room: Room, *besides: UUID) -> None:
-    """Every case but these, with what was promised on it kept."""
-    for row in await room.rows("SELECT id, case_id FROM promises WHERE state = 'open'"):
-        if row.case_id not in besides:
-            await room.tell(row.case_id, cmd.KeepPromise(row.id, "jo", "told them: juniper"))
-    for case in await room.rows("SELECT id FROM cases"):
-        if case.id not in besides:
-            await room.tell(case.id, cmd.Close("jo", "done"))
-
-
-async def forget_repeats(room: Room) -> None:
-    """As if nine days had passed: nothing is known for a repeat any more."""
-    async with transaction(room.engine) as connection:
-        await connection.execute(text("TRUNCATE dedupe"))
 
 
 # --- erasure ---------------------------------------------------------------------------------
@@ -394,6 +195,26 @@ async def test_the_log_brings_nothing_back(room: Room, admin: httpx.AsyncClient)
     now = {t: (await room.rows(f"SELECT count(*) FROM {t}"))[0][0] for t in tables}
     assert now == counted | {"deliveries": 0}
     assert holding(await rows_of(room.engine), WORDS) == {}
+
+
+async def test_once_the_log_forgets_no_table_knows_anything(
+    room: Room, admin: httpx.AsyncClient
+) -> None:
+    broker = room.runtime.broker
+    await broker.start()
+    try:
+        await broker.publish(
+            [
+                encode("messages.received", b"k", m, id=str(m.id), source="/x")
+                for m in await said(room)
+            ]
+        )
+        await erase(room, admin, await live(room))
+        assert set(holding(await rows_of(room.engine, besides=()), WORDS)) == {"log_record"}
+        await broker.trim(datetime.now(UTC) + timedelta(seconds=1))
+    finally:
+        await broker.stop()
+    assert holding(await rows_of(room.engine, besides=()), WORDS) == {}
 
 
 async def test_who_writes_again_is_a_new_customer(room: Room, admin: httpx.AsyncClient) -> None:
@@ -674,137 +495,3 @@ async def test_another_installations_ledger_is_refused(room: Room) -> None:
         other = msgspec.json.encode(book.Book(key=b"other", erasures=[]))
         with pytest.raises(Exception, match="another installation's"):
             await book.apply(connection, other)
-
-
-# --- export --------------------------------------------------------------------------------------
-
-
-async def test_the_export_holds_everything(room: Room, admin: httpx.AsyncClient) -> None:
-    customer = await live(room)
-    answer = await admin.post(f"/v1/customers/{customer}/export")
-    assert answer.headers["content-type"] == "application/zip"
-    archive = zipfile.ZipFile(io.BytesIO(answer.content))
-    texts = {
-        name: archive.read(name).decode(errors="replace").lower() for name in archive.namelist()
-    }
-    assert [word for word in WORDS if not any(word in body for body in texts.values())] == []
-    document = json.loads(archive.read("data.json"))
-    (message_row,) = [m for m in document["messages"] if m["subject"] == "About oregano"]
-    assert message_row["text"] == "whole zebrafish"
-    for file in message_row["data"]["attachments"]:
-        assert file["file"] in texts
-    assert len(document["customers"]) == 2, "what was merged into it, too"
-    alone = await admin.post(
-        f"/v1/customers/{customer}/export", headers={"Accept": "application/json"}
-    )
-    assert alone.json()["cases"] == document["cases"]
-    assert list(room.runtime.blobs.root.glob("tmp*")) == []
-
-
-async def test_an_export_of_more_rows_than_are_held_at_once_is_whole(
-    room: Room, admin: httpx.AsyncClient
-) -> None:
-    customer, _ = await bob(room)
-    for n in range(120):
-        sent = message(f"and {n}", sender=who("e164:+31600000001"), at=after(minutes=n + 1))
-        await room.hear(sent)
-    answer = await admin.post(
-        f"/v1/customers/{customer}/export", headers={"Accept": "application/json"}
-    )
-    found = answer.json()["messages"]
-    assert [m["text"] for m in found] == ["Where is mine?", *(f"and {n}" for n in range(120))]
-
-
-async def test_who_may(room: Room, admin: httpx.AsyncClient) -> None:
-    customer, _ = await bob(room)
-
-    async def status(role: Any, method: str, path: str) -> int:
-        async with transaction(room.engine) as connection:
-            key = await create(connection, Grant(role=role, agent=role))
-        headers = {"Authorization": f"Bearer {key}"}
-        url = f"/v1/customers/{customer}{path}"
-        return (await admin.request(method, url, headers=headers)).status_code
-
-    assert [await status(r, "POST", "/export") for r in ("agent", "supervisor")] == [403, 200]
-    for method, path in (("DELETE", "?reason=x"), ("POST", "/keep")):
-        assert await status("supervisor", method, path) == 403
-    assert (await room.rows("SELECT count(*) FROM erasures"))[0][0] == 0
-    assert (await admin.delete(f"/v1/customers/{customer}")).status_code == 422, "say why"
-    missing = await admin.delete(f"/v1/customers/{uuid4()}", params={"reason": "x"})
-    assert missing.status_code == 404
-
-
-# --- retention -----------------------------------------------------------------------------------
-
-
-# What is on its way, or waits for an operator, has its own end.
-_BESIDE_CASES = frozenset(("log_record", "outbox", "dead_letters"))
-
-
-async def under(room: Room, retention: str) -> None:
-    """The same policy but for what it keeps."""
-    source = room.handlers.policies.current.text
-    line = next(each for each in source.splitlines() if each.startswith("retention:"))
-    from services.router.policy import Policy
-
-    policy = Policy.parse(source.replace(line, f"retention: {retention}"), "p").with_version(2)
-    room.handlers.policies.adopt(policy)
-
-
-async def test_words_go_when_the_policy_keeps_them_no_longer(
-    room: Room, admin: httpx.AsyncClient
-) -> None:
-    await live(room)
-    _, open_case = await bob(room)
-    await close(room, open_case)
-    await under(room, "{messages: 30d, log: 7d}")
-    room.clock.at = after(days=29)
-    await Retention(room.handlers).work()
-    assert (await room.rows("SELECT count(*) FROM messages WHERE data ? 'forgotten'"))[0][0] == 0
-    room.clock.at = after(days=31)
-    await Retention(room.handlers).work()
-    left = holding(await rows_of(room.engine, besides=_BESIDE_CASES), WORDS)
-    known = {"quillfeather", "31687654321", "ada.quill@"}  # the customer is known as before
-    gone = {"kumquat", "zebrafish", "marmalade", "fenugreek", "sorrel", "borage", "oregano"}
-    assert not {word for words in left.values() for word in words} & gone, left
-    assert "identities" in left
-    assert left["identities"] <= known
-    (row,) = await room.rows("SELECT text FROM messages WHERE case_id = :b", b=open_case)
-    assert row.text == "Where is mine?", "an open case keeps its words"
-    events = await room.rows("SELECT count(*) FROM case_events WHERE type = 'case.forgotten'")
-    await Retention(room.handlers).work()
-    assert events == await room.rows(
-        "SELECT count(*) FROM case_events WHERE type = 'case.forgotten'"
-    ), "once"
-
-
-async def test_files_and_raw_items_go_by_their_own_time(room: Room) -> None:
-    await live(room)
-    await bob(room)
-    await under(room, "{attachments: 10d, raw: 5d, log: 7d}")
-    room.clock.at = after(days=6)
-    await Retention(room.handlers).work()
-    raw, file = blob_for(b"raw tamarind").ref, blob_for(b"file saffron").ref
-    blobs = room.runtime.blobs
-    assert (await blobs.get(raw), await blobs.get(file)) == (None, b"file saffron")
-    assert (await room.rows("SELECT count(*) FROM messages WHERE data ? 'raw'"))[0][0] == 0
-    room.clock.at = after(days=11)
-    await Retention(room.handlers).work()
-    assert await blobs.get(file) is None
-    assert await blobs.get(blob_for(b"whole zebrafish").ref), "words are not files"
-    (row,) = await room.rows(
-        "SELECT data -> 'attachments' -> 0 AS file FROM messages WHERE subject = 'About oregano'"
-    )
-    assert row.file["name"] == "sumac.txt"
-    assert "blob" not in row.file
-
-
-async def test_bytes_that_somebody_puts_again_are_not_removed(room: Room) -> None:
-    (blob,) = await kept(room, b"again and again")
-    blobs = room.runtime.blobs
-    since = (blobs.root / blob.ref).stat().st_mtime
-    assert await blobs.remove(blob.ref, since - 10) is False
-    assert await blobs.get(blob.ref) == b"again and again"
-    assert await blobs.remove(blob.ref, since + 10) is True
-    assert await blobs.get(blob.ref) is None
-    assert files_of(blobs.root) == {}

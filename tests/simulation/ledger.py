@@ -87,7 +87,7 @@ class Ledger:
     messages: list[Waiting] = field(default_factory=list)
     replies: dict[UUID, Reply] = field(default_factory=dict)
     answered_by: list[UUID] = field(default_factory=list)
-    promised: dict[UUID, datetime | None] = field(default_factory=dict)
+    promised: dict[UUID, tuple[datetime | None, Waiting | None]] = field(default_factory=dict)
     clocks: dict[int, Clock] = field(default_factory=dict)
     windows: dict[str, ev.MessageAdded] = field(default_factory=dict)
     priority: str = "normal"
@@ -208,7 +208,8 @@ class Ledger:
         if reply in self.answered_by:
             self.answered_by.remove(reply)
         else:
-            self.promised[reply] = self.promise or self.promise_before
+            oldest = min(self.unanswered, key=lambda m: m.at, default=None)
+            self.promised[reply] = (self.promise or self.promise_before, oldest)
         seen = [m for m in self.messages if m.version <= answers and not m.dismissed]
         newly = sum(message.unanswered for message in seen)
         self.newly_answered += newly
