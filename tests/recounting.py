@@ -55,6 +55,7 @@ class Told:
     closed_at: datetime | None = None
     hops: int = 0
     waiting: list[tuple[UUID, int]] = field(default_factory=list)
+    answered: dict[UUID, list[tuple[UUID, int]]] = field(default_factory=dict)
     authors: dict[UUID, tuple[str, int]] = field(default_factory=dict)
     replied: tuple[datetime | None, str] = (None, "")
     clocks: dict[int, Fact] = field(default_factory=dict)
@@ -169,9 +170,12 @@ class Told:
             case ev.ReplySent():
                 said[event.message_id].state = "sent"
                 if said[event.message_id].counts and self.closed_at is None:
-                    self._answer(*self.authors[event.message_id], at)
+                    self.answered[event.message_id] = self._answer(
+                        *self.authors[event.message_id], at
+                    )
             case ev.ReplyFailed():
                 said[event.message_id].state = "failed"
+                self.waiting += self.answered.pop(event.message_id, [])
             case ev.DeliveryStatusChanged():
                 said[event.message_id].state = event.status
             case ev.ReplyRecorded():
@@ -183,11 +187,13 @@ class Told:
                 if reached:
                     self._answer(event.author, event.answers, at)
 
-    def _answer(self, author: str, answers: int, at: datetime) -> None:
+    def _answer(self, author: str, answers: int, at: datetime) -> list[tuple[UUID, int]]:
+        """The messages that are answered by it."""
         answered = [w for w in self.waiting if w[1] <= answers]
         self.waiting = [w for w in self.waiting if w[1] > answers]
         self.replied = (at, author)
         self._end_breached(at, author, (*_RESPONSES, "update") if answered else ("update",))
+        return answered
 
     def _settle(self, message_id: UUID, at: datetime) -> None:
         self.waiting = [w for w in self.waiting if w[0] != message_id]
@@ -274,6 +280,8 @@ class Told:
                 promise |= {"late": True, "over": True}
             case ev.PromiseKept():
                 promise |= {"state": "kept", "over": True}
+            case ev.PromiseRevived():
+                promise |= {"state": "open", "over": False}
             case ev.PromiseRenegotiated():
                 state = promise["state"] if promise["state"] == "broken" else "renegotiated"
                 promise |= {"state": state, "over": True}

@@ -160,12 +160,17 @@ async def make_history(room: Room, client: MakeClient) -> None:
     await to_and_fro(desk)
     await families(desk)
     await journeys(desk)
+    caller = await bounces_and_breaches(desk)
     await town.pass_until(room.clock() + timedelta(hours=7))
+    await answered_too_late(desk, caller)
     await room.hear(
         message(at=room.clock() - timedelta(hours=30), received_at=room.clock(), sender=person()),
         mail("lost for days", room.clock() - timedelta(days=9), received_at=room.clock(),
              address="late@example.org", subject="Late"),
     )  # fmt: skip
+    query = "SELECT case_id AS id FROM deadlines WHERE late ORDER BY started_at LIMIT 1"
+    (quick,) = await room.rows(query)
+    await desk.answer("=cleo", quick.id)  # before the clock comes round
     await town.fire()
     await waits(desk)
 
@@ -292,6 +297,37 @@ async def journeys(desk: Desk) -> None:
     bye = await desk.do("ada", leaving, "replies", text="Bye.")
     await desk.do("ada", leaving, "close")
     await desk.past.sent((leaving, UUID(bye["id"])))
+
+
+async def bounces_and_breaches(desk: Desk) -> Any:
+    """An answer that keeps a promise bounces, and nobody gives another; who waits for one longer
+    than promised is returned."""
+    case = await desk.hear(sender=person())
+    await desk.do("bo", case, "promises", kind="answer", within="30m")
+    said = await desk.do("bo", case, "replies", text="It is there.")
+    await desk.past.sent((case, UUID(said["id"])))
+    await desk.past.sent((case, UUID(said["id"])), status="failed")
+    caller = person()
+    await desk.hear(sender=caller)
+    return caller
+
+
+async def answered_too_late(desk: Desk, caller: Any) -> None:
+    """By phone, where they called by then; another case is closed without any answer."""
+    call = message(
+        "", at=desk.room.clock(), account="desk-phone", channel="phone", kind="call_missed",
+        sender=caller, reply_window_closes_at=None,
+    )  # fmt: skip
+    await desk.room.hear(call)
+    case = await desk.case_of(call.id)
+    await desk.do("=cleo", case, "replies", channel="phone", outcome="reached")
+    query = (
+        "SELECT case_id AS id FROM deadlines WHERE state = 'breached' AND ended_at IS NULL "
+        "AND metric = 'first_response' AND case_id NOT IN (SELECT case_id FROM promises) "
+        "ORDER BY started_at, due_at LIMIT 1"
+    )
+    (silent,) = await desk.room.rows(query)
+    await desk.do("ada", silent.id, "close")
 
 
 async def waits(desk: Desk) -> None:
