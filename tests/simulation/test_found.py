@@ -86,9 +86,10 @@ def withdrawn_and_then_bounced() -> CaseMachine:
 def paused_and_reminded() -> CaseMachine:
     """Steps taken before a pause are not taken again."""
     machine = begin()
-    machine.pass_time(minutes(4200), NOW)
+    machine.pass_time(minutes(4235), NOW)  # Monday 16:25; the resolution is due 16:50
+    assert any(c.warned for c in machine.ledger.live.values() if c.metric == "resolution")
     machine.echo(minutes(1), NOW)
-    hear(machine, 60)
+    hear(machine, 4)
     return machine
 
 
