@@ -20,6 +20,7 @@ from services.router.policy import Policy, Step
 from services.router.turn import Turn
 from shared import events as ev
 from shared.errors import Conflict
+from shared.events import Priority, Target
 
 _ACTIVE: Final = timedelta(minutes=10)  # an agent seen so lately is at work on the case
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -170,10 +171,22 @@ def escalate(turn: Turn) -> None:
         to_fallback(turn, "breach")
 
 
+def told(turn: Turn, names: Sequence[str], *, raises: bool) -> tuple[Target, ...]:
+    """Whom a step tells, by the priority the case has after it: an urgent one wakes people."""
+    case = turn.case
+    priority = _raised(case.priority) if raises else case.priority
+    return turn.policy.notify_named(names, case.team, turn.now, priority)
+
+
+def _raised(priority: Priority) -> Priority:
+    return PRIORITIES[max(PRIORITIES.index(priority) - 1, 0)]
+
+
 def raise_priority(turn: Turn, reason: str) -> None:
     """One step up, if there is one."""
     if turn.case.priority != PRIORITIES[0]:
-        higher = PRIORITIES[PRIORITIES.index(turn.case.priority) - 1]
+        higher = _raised(turn.case.priority)
+        turn.explain("escalation", reason, f"{reason}: from {turn.case.priority} to {higher}")
         turn.record(ev.CasePriorityChanged(priority=higher, reason=reason))
 
 
@@ -219,6 +232,7 @@ class Waiting(NamedTuple):
 
     weight    what it adds to an agent's load
     capacity  the most its team lets an agent have, who has no capacity of their own; None: no bound
+    returned_by  who had it and let it go: they get it again only if nobody else can take it
     """
 
     due_at: datetime
@@ -229,6 +243,7 @@ class Waiting(NamedTuple):
     skills: tuple[str, ...]
     weight: float
     capacity: int | None
+    returned_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +268,9 @@ def share(waiting: Iterable[Waiting], agents: Iterable[Agent]) -> list[tuple[UUI
     """Who gets which case: (case id, agent's name), in the order of the queue.
 
     Each case goes to the one with the least load for their capacity, among equals to whoever was
-    given nothing for longest, then by name: the order of the arguments changes nothing. A case
-    that nobody may take now holds no other up.
+    given nothing for longest, then by name; to who let it go before only if nobody else may take
+    it. The order of the arguments changes nothing. A case that nobody may take now holds no other
+    up.
     """
     tables = [_Table(agent) for agent in agents if agent.online]
     given: list[tuple[UUID, str]] = []
@@ -282,11 +298,13 @@ class _Table:
             and fits(self.load, case.weight, self._capacity(case))
         )
 
-    def standing(self, case: Waiting) -> tuple[float, int, datetime, str]:
+    def standing(self, case: Waiting) -> tuple[bool, float, int, datetime, str]:
         """The least one takes the case."""
         capacity = self._capacity(case)
         part = self.load / (_UNBOUNDED if capacity is None else max(capacity, _ROUNDING))
-        return part, self.turn, self.agent.given_at or _NEVER, self.agent.name
+        agent = self.agent
+        returned = agent.name == case.returned_by
+        return returned, part, self.turn, agent.given_at or _NEVER, agent.name
 
     def take(self, case: Waiting, turn: int) -> None:
         self.load += case.weight

@@ -25,6 +25,7 @@ FAR: Final = datetime.fromisoformat("9999-01-01T00:00:00+00:00")  # "never", for
 PRIORITIES: Final[tuple[Priority, ...]] = ("urgent", "high", "normal", "low")
 SPOKEN: Final = frozenset(("phone", "counter"))  # an agent speaks there; nothing can be sent
 ANSWERS: Final[tuple[Metric, ...]] = ("first_response", "next_response")
+WORK: Final[tuple[Metric, ...]] = ("resolution", "update")
 
 
 class Deadline(Value, frozen=True):
@@ -207,7 +208,9 @@ class Case(Value, frozen=True):
     given_at  since when the present agent has it; active_at: when an agent last worked on it
     skills    what an agent must have to be offered it; step: the target of its routing rule that
               holds, until relax_at unless somebody takes it
+    returned_by  who let it go last, until the customer writes again or somebody else has it
     wakes_at  when a pause ends by itself
+    level     the service level of the newest message; known: the customer had been here before
     language  the customer's, `nl`; empty where it is not known
     hops      since it was opened, reopened or thawed; hopped: how many in all
     closed_by the person who did; empty for what only was left over by a split
@@ -236,6 +239,7 @@ class Case(Value, frozen=True):
     tags: tuple[str, ...] = ()
     claim_until: datetime | None = None
     given_at: datetime | None = None
+    returned_by: str = ""
     active_at: datetime | None = None
     skills: tuple[str, ...] = ()
     step: int = 0
@@ -264,6 +268,8 @@ class Case(Value, frozen=True):
     survey: Asked | None = None
     surveyed: bool = False
     suggested: tuple[str, ...] = ()
+    level: str = ""
+    known: bool = False
     language: str = ""
     erased: bool = False
 

@@ -123,13 +123,18 @@ class Clock:
         )
 
     async def _disarm(self, connection: AsyncConnection, desk: Desk) -> None:
-        """A timer that found nothing to do is not needed: its case would say if it were."""
-        idle = [
-            case.id for case in desk.untouched() if next_fire(case, desk.policy, desk.now) is None
-        ]
-        if idle:
-            raw = await driver(connection)
+        """A timer that found nothing to do goes to where its case wants it, or away: the policy
+        may have moved since it was set."""
+        fires = [(c.id, next_fire(c, desk.policy, desk.now)) for c in desk.untouched()]
+        raw = await driver(connection)
+        if idle := [id for id, at in fires if at is None]:
             await raw.execute("DELETE FROM timers WHERE case_id = ANY($1)", idle)
+        if later := [(id, at) for id, at in fires if at is not None and at > desk.now]:
+            await raw.execute(
+                "UPDATE timers SET fire_at = new.at FROM unnest($1::uuid[], $2::timestamptz[]) "
+                "AS new (id, at) WHERE case_id = new.id",
+                *zip(*later, strict=True),
+            )
 
     async def raise_floor(self) -> None:
         """The earliest timer there is, but never so high that an open transaction's could lie

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.router import deadlines
-from services.router.case import ANSWERS, Case, Deadline, Unanswered
+from services.router.case import ANSWERS, WORK, Case, Deadline, Unanswered
 from services.router.deadlines import DeadlinePlan
 from services.router.policy import Facts, ServiceLevel
 from services.router.turn import Turn
@@ -13,14 +13,22 @@ from shared import events as ev
 from shared.events import Metric
 
 
-def await_answer(turn: Turn, level: ServiceLevel) -> str:
+def await_answer(turn: Turn, level: ServiceLevel, since: datetime) -> str:
     """The clock for the oldest unanswered message, as `level` promises it; what was done, in
-    words."""
+    words.
+
+    since  from when a tighter target counts that, counted from the oldest, would be past already:
+           a change of ours, or the next message, makes no breach of what was promised otherwise
+    """
     waiting = turn.case.unanswered
     if not waiting:
         return ""
     oldest = min(waiting, key=lambda message: message.at)
-    return _hold(turn, _plan(turn, level, oldest), oldest.received_at or turn.now)
+    plan = _plan(turn, level, oldest.at)
+    carried = turn.case.clock(*ANSWERS)
+    if plan is not None and carried is not None and plan.due_at <= turn.now and since > oldest.at:
+        plan = _plan(turn, level, since)
+    return _hold(turn, plan, oldest.received_at or turn.now)
 
 
 def await_rest(turn: Turn) -> None:
@@ -33,7 +41,7 @@ def await_rest(turn: Turn) -> None:
         (plan, message)
         for message in case.unanswered
         if (level := level_of(turn, message)) is not None
-        and (plan := _plan(turn, level, message)) is not None
+        and (plan := _plan(turn, level, message.at)) is not None
     ]
     if plans:
         plan, message = min(plans, key=lambda pair: pair[0].due_at)
@@ -65,11 +73,30 @@ def keep_promise(turn: Turn, promised: datetime | None) -> None:
 def replan(turn: Turn) -> None:
     """Another team or priority may promise more; it never promises less (DESIGN 5.4)."""
     case = turn.case
-    if case.unanswered and case.state != "closed":
-        oldest = min(case.unanswered, key=lambda message: message.at)
-        level = _level_by_facts(turn, oldest)
-        if level is not None and (words := await_answer(turn, level)):
-            turn.explain("deadline", level.rule, words)
+    if case.state == "closed":
+        return
+    oldest = min(case.unanswered, key=lambda message: message.at, default=None)
+    level = _level_by_facts(turn, oldest)
+    if level is None:
+        return
+    words = [await_answer(turn, level, turn.now)]
+    words += [_tighten(turn, level, metric) for metric in WORK]
+    if any(words):
+        turn.explain("deadline", level.rule, "; ".join(filter(None, words)))
+
+
+def _tighten(turn: Turn, level: ServiceLevel, metric: Metric) -> str:
+    """A clock of the case itself; one that would be past already counts from now."""
+    clock = turn.case.clock(metric)
+    if clock is None or clock.state != "running":
+        return ""
+    plan = deadlines.plan(turn.policy, level, metric, clock.started_at)
+    if plan is not None and plan.due_at <= turn.now:
+        plan = deadlines.plan(turn.policy, level, metric, turn.now)
+    if plan is None or plan.due_at >= clock.due_at:
+        return ""
+    turn.record(ev.DeadlineSuperseded(number=clock.number, reason="tightened"))
+    return _start(turn, plan, clock.started_at)
 
 
 def await_work(turn: Turn) -> None:
@@ -119,25 +146,24 @@ def pause(turn: Turn) -> None:
 
 def level_of(turn: Turn, message: Unanswered) -> ServiceLevel | None:
     """The service level a message was promised by, if the policy still has it."""
-    named = next((s for s in turn.policy.service_levels if s.name == message.rule), None)
-    if named is None:
-        return _level_by_facts(turn, message)
-    return ServiceLevel(named.name, named.calendar, named.targets, named.warn_before, ())
+    return turn.policy.level(message.rule) or _level_by_facts(turn, message)
 
 
 def _level_by_facts(turn: Turn, message: Unanswered | None) -> ServiceLevel | None:
-    case = turn.case
+    """By what the case knows; of a message's words only which rule they matched."""
+    case, matched = turn.case, message.rule if message else turn.case.level
     facts = Facts(
         channel=case.channel, account=case.account, product=case.product,
         kind=message.kind if message else "message", priority=case.priority, tags=case.tags,
-        customer_group=case.group, customer_internal=case.internal, customer_known=True,
+        customer_group=case.group, customer_internal=case.internal, customer_known=case.known,
+        customer_language=case.language,
     )  # fmt: skip
-    return turn.policy.service_level(facts, case.team, turn.now)
+    return turn.policy.service_level_again(facts, case.team, turn.now, matched)
 
 
-def _plan(turn: Turn, level: ServiceLevel, message: Unanswered) -> DeadlinePlan | None:
+def _plan(turn: Turn, level: ServiceLevel, since: datetime) -> DeadlinePlan | None:
     metric: Metric = "first_response" if turn.case.answered_at is None else "next_response"
-    return deadlines.plan(turn.policy, level, metric, message.at)
+    return deadlines.plan(turn.policy, level, metric, since)
 
 
 def _hold(turn: Turn, plan: DeadlinePlan | None, received_at: datetime) -> str:
@@ -173,6 +199,7 @@ def await_resolution(
                 # steps already taken keep their numbers, so that none comes twice
                 warn_at=running.warn_at[: running.step] + resumed.warn_at,
                 escalations=running.escalations[: running.escalated] + resumed.escalations,
+                words=f"{running.words}; with its pauses {resumed.due_at:%Y-%m-%d %H:%M} UTC",
             )
         )
         return f"resolution goes on, due {resumed.due_at:%Y-%m-%d %H:%M} UTC"

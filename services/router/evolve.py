@@ -55,6 +55,7 @@ def _opened(change: CaseChanged, event: ev.CaseOpened) -> Case:
         tags=event.tags,
         group=event.group,
         internal=event.internal,
+        known=event.known,
         stirred=event.stirred,
         parent_id=event.parent_id,
         skills=event.skills,
@@ -84,6 +85,8 @@ def _message_added(case: Case, event: ev.MessageAdded, change: CaseChanged) -> C
         changes["language"] = event.language
     if event.preview:
         changes["preview"] = event.preview
+    if event.rule:
+        changes["level"] = event.rule
     if event.unanswered:
         waiting = (
             *case.unanswered,
@@ -98,6 +101,7 @@ def _message_added(case: Case, event: ev.MessageAdded, change: CaseChanged) -> C
         )
         changes |= {
             "unanswered": _bounded(waiting),
+            "returned_by": "",
             "state": "open" if case.state == "waiting_customer" else case.state,
             "wakes_at": None if case.state == "waiting_customer" else case.wakes_at,
         }
@@ -185,6 +189,7 @@ def _claimed(case: Case, event: ev.CaseClaimed, change: CaseChanged) -> Case:
         claim_until=event.until,
         active_at=change.at,
         given_at=_given_at(case, event.agent, change),
+        returned_by=_returned_by(case, event.agent),
     )
 
 
@@ -195,6 +200,11 @@ def _given_at(case: Case, agent: str, change: CaseChanged) -> datetime | None:
     return case.given_at if case.agent == agent else change.at
 
 
+def _returned_by(case: Case, agent: str) -> str:
+    """Forgotten once somebody else has it."""
+    return case.returned_by if agent in ("", case.returned_by) else ""
+
+
 def _assigned(case: Case, event: ev.CaseAssigned, change: CaseChanged) -> Case:
     return replace(
         case,
@@ -202,6 +212,7 @@ def _assigned(case: Case, event: ev.CaseAssigned, change: CaseChanged) -> Case:
         agent=event.agent,
         claim_until=event.until,
         given_at=_given_at(case, event.agent, change),
+        returned_by=_returned_by(case, event.agent),
         skills=event.skills,
         step=event.step,
         relax_at=event.relax_at,
@@ -209,7 +220,18 @@ def _assigned(case: Case, event: ev.CaseAssigned, change: CaseChanged) -> Case:
 
 
 def _released(case: Case, event: ev.CaseReleased, change: CaseChanged) -> Case:
-    return replace(case, agent="", claim_until=None, given_at=None)
+    """While an agent had it, the time of its target did not count."""
+    relax_at = case.relax_at
+    if relax_at is not None and case.given_at is not None:
+        relax_at += change.at - case.given_at
+    return replace(
+        case,
+        agent="",
+        claim_until=None,
+        given_at=None,
+        returned_by=event.agent,
+        relax_at=relax_at,
+    )
 
 
 def _paused(case: Case, event: ev.CasePaused, change: CaseChanged) -> Case:
@@ -237,6 +259,7 @@ def _closed(case: Case, event: ev.CaseClosed, change: CaseChanged) -> Case:
         agent="",
         claim_until=None,
         given_at=None,
+        returned_by="",
         skills=(),
         relax_at=None,
         wakes_at=None,

@@ -59,6 +59,10 @@ def _deadline_breached(case: Case, event: ev.DeadlineBreached, change: CaseChang
     )
 
 
+def _words_of(case: Case, number: int) -> str:
+    return next((d.words for d in case.deadlines if d.number == number), "")
+
+
 RULES: Final[Mapping[type[Event], Rule]] = {
     ev.DeadlineStarted: _deadline_started,
     ev.DeadlineSuperseded: lambda case, e, c: _on_deadline(
@@ -75,6 +79,7 @@ RULES: Final[Mapping[type[Event], Rule]] = {
         paused_at=None,
         due_at=e.due_at,
         warn_at=e.warn_at,
+        words=e.words or _words_of(case, e.number),
         escalations=e.escalations,
         at_risk="",
     ),

@@ -118,6 +118,8 @@ def _reply_failed(case: Case, event: ev.ReplyFailed, change: CaseChanged) -> Cas
             answered=kept,
             unanswered=(*waiting, *case.unanswered),
             answered_at=case.answered_at if kept else None,
+            # it waits again only now, so whoever has it gets the time to answer anew
+            given_at=change.at if case.agent and waiting else case.given_at,
         )
     waits = case.state == "waiting_customer" and human
     return replace(case, state="open", wakes_at=None) if waits else case

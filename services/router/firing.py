@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -46,7 +47,7 @@ def next_fire(case: Case, policy: Policy, now: datetime) -> datetime | None:
         times.append(assignment.returns_at(case, policy) or FAR)
     elif case.state == "open":
         times.append(case.relax_at or FAR)
-    times.append(suggesting.window_closing_at(case, policy) or FAR)
+    times.append(suggesting.window_closing_at(case, policy, now) or FAR)
     times.append(surveying.due_at(case, policy) or FAR)
     times.extend(at for at in (case.claim_until, case.wakes_at) if at is not None)
     first = min(times, default=FAR)
@@ -72,25 +73,34 @@ def _escalate(turn: Turn, deadline: Deadline) -> None:
         steps = [step for step in steps if step.at < deadline.due_at]
     if not steps or deadline.state not in ("running", "breached"):
         return
-    case, number = turn.case, deadline.escalated + len(steps)
-    later = deadline.escalations[number:]
+    team, number = turn.case.team, deadline.escalated + len(steps)
     names = tuple(dict.fromkeys(name for step in steps for name in step.notify))
+    raises = any(step.raises for step in steps)
+    reassigns = any(step.reassigns for step in steps)
+    words = f"step {number} of {len(deadline.escalations)} of {deadline.metric}"
+    turn.explain("escalation", deadline.rule, words)
     turn.record(
         ev.DeadlineEscalated(
             number=deadline.number,
             metric=deadline.metric,
             step=number,
             due_at=deadline.due_at,
-            expires_at=later[0].at if later else turn.now + _STEP_LIVES,
-            notify=turn.policy.notify_named(names, case.team, turn.now, case.priority),
+            expires_at=_told_again_at(deadline, number, names) or turn.now + _STEP_LIVES,
+            notify=assignment.told(turn, names, raises=raises),
         )
     )
-    words = f"step {number} of {len(deadline.escalations)} of {deadline.metric}"
-    turn.explain("escalation", deadline.rule, words)
-    if any(step.raises for step in steps):
+    if raises:
         assignment.raise_priority(turn, "escalation")
-    if any(step.reassigns for step in steps):
+    if reassigns:
         assignment.to_fallback(turn, "escalation")
+    if raises or turn.case.team != team:
+        clocks.replan(turn)
+
+
+def _told_again_at(deadline: Deadline, number: int, names: Sequence[str]) -> datetime | None:
+    """When a later step makes this one stale: where it tells one of the same."""
+    later = (step for step in deadline.escalations[number:] if set(step.notify) & set(names))
+    return next((step.at for step in later), None)
 
 
 def _wake(turn: Turn) -> None:
@@ -150,11 +160,11 @@ def _excuse(case: Case, deadline: Deadline, watermark: datetime | None) -> str:
 
 
 def _breach(turn: Turn, deadline: Deadline) -> None:
-    policy, case = turn.policy, turn.case
+    case, rule = turn.case, turn.policy.on_breach
     escalate = deadline.metric in ANSWERS and not case.escalated and not deadline.late
     notify: tuple[Target, ...] = ()
     if escalate:
-        notify = policy.notify_on_breach(case.team, turn.now, case.priority)
+        notify = assignment.told(turn, rule.notify, raises=rule.raises_priority)
     due = f"{deadline.due_at:%Y-%m-%d %H:%M} UTC"
     late = ", and it had arrived overdue" if deadline.late else ""
     turn.explain("breach", deadline.rule, f"{deadline.metric} was due {due}, unanswered{late}")
@@ -169,6 +179,7 @@ def _breach(turn: Turn, deadline: Deadline) -> None:
     )
     if escalate:
         assignment.escalate(turn)
+        clocks.replan(turn)
         suggesting.suggest(turn, "breach")
     assignment.drop_skills(turn, "breach")
     if deadline.metric == "update" and turn.case.state == "waiting_customer":

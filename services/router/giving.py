@@ -117,6 +117,7 @@ def _waiting(policy: Policy, row: Mapping[str, Any]) -> Waiting:
         skills=tuple(row["skills"]),
         weight=policy.weight(row["channel"]),
         capacity=policy.capacity_of(row["team"]),
+        returned_by=row["returned_by"],
     )
 
 
@@ -137,5 +138,5 @@ async def _hand_out(
 
 def _fits(policy: Policy, case: Case, read: Waiting) -> bool:
     """Whether it still is what it was shared out as. Whether it is free, `give` decides."""
-    now = (case.team, case.skills, policy.weight(case.channel))
-    return now == (read.team, read.skills, read.weight)
+    now = (case.team, case.skills, policy.weight(case.channel), case.returned_by)
+    return now == (read.team, read.skills, read.weight, read.returned_by)

@@ -37,6 +37,11 @@ def accept_handoff(turn: Turn, command: AcceptHandoff) -> None:
     if offer.to_channel:
         _accept_switch(turn, command)
         return
+    if not turn.policy.has_team(offer.to_team):
+        raise Conflict(
+            f"the policy has no team {offer.to_team} any more: decline it, and have it sent elsewhere",
+            name="unknown-team",
+        )
     turn.record(ev.HandoffAccepted(handoff_id=offer.handoff_id, by=command.agent, how="agent"))
     turn.record(ev.CaseAssigned(team=offer.to_team, reason="handoff accepted"))
     clocks.replan(turn)

@@ -1,13 +1,14 @@
 """How an offer to switch channels is made ready: a fresh code, and where the customer finds us.
 
-The one place where randomness comes in; what is decided with it is pure (`handing`).
+The one place where randomness comes in (`Offers`); what is decided with it is pure (`handing`).
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import UUID
 
 from services.router.case import Case
 from services.router.commands import OfferHandoff, Way
@@ -44,18 +45,30 @@ class Offers:
 
     def suggested(self, case: Case, event: SwitchSuggested) -> OfferHandoff:
         """What the policy started by itself, as a command."""
-        return OfferHandoff(
-            handoff_id=new_id(),
-            agent="regie",
-            reason=event.reason,
-            to_channel=event.to_channel,
-            address=_address(case, event.to_channel),
-            code=codes.drawn(secrets.randbits),
+        return replace(
+            suggestion(case, event, (new_id(), new_id()), codes.drawn(secrets.randbits)),
             way=self.way(event.to_channel),
-            invitation_id=new_id(),
             senders=self.senders,
-            automatic=True,
         )
+
+
+def suggestion(
+    case: Case, event: SwitchSuggested, ids: tuple[UUID, UUID], code: str
+) -> OfferHandoff:
+    """The same with nothing known of the accounts, as if there were one on each channel. Pure.
+
+    ids  of the handoff and of its invitation
+    """
+    return OfferHandoff(
+        handoff_id=ids[0],
+        agent="regie",
+        reason=event.reason,
+        to_channel=event.to_channel,
+        address=_address(case, event.to_channel),
+        code=code,
+        invitation_id=ids[1],
+        automatic=True,
+    )
 
 
 def _link(account: Account) -> str:

@@ -21,7 +21,7 @@ from pydantic import PrivateAttr
 from services.router.policy_terms import PolicyTerms
 from services.router.rules.conditions import Evaluation, Facts, Rule, RuleTrial
 from services.router.rules.file import PolicyError, load
-from services.router.rules.model import EscalationRule, RoutingRule
+from services.router.rules.model import EscalationRule, RoutingRule, ServiceLevelRule
 from shared.durations import Duration
 from shared.events import Metric, Priority
 from shared.yamlfile import Document, Problem
@@ -174,6 +174,28 @@ class Policy(PolicyTerms):
             evaluation.set(team=team)
         return self._service_level(evaluation)
 
+    def service_level_again(
+        self, facts: Facts, team: str, now: datetime, matched: str
+    ) -> ServiceLevel | None:
+        """The same later, when a message's words are not at hand any more: a rule that asks for
+        them matches if it is the one that did (`matched`)."""
+        evaluation = self._evaluation(facts, now, self.names_in_levels)
+        if "team" in self.names_in_levels:
+            evaluation.set(team=team)
+        for rule in self.service_levels:
+            if rule.when is not None and not _FORGOTTEN.isdisjoint(rule.when.names):
+                found = rule.name == matched
+            else:
+                found = evaluation.first_match((rule,))[0] is not None
+            if found:
+                return _level(rule, ())
+        return None
+
+    def level(self, name: str) -> ServiceLevel | None:
+        """By its name; None when this version has no such."""
+        rule = next((rule for rule in self.service_levels if rule.name == name), None)
+        return None if rule is None else _level(rule, ())
+
     def assess(self, facts: Facts, now: datetime) -> tuple[Routing, ServiceLevel | None]:
         """Both for a new case: the service level sees what routing decided."""
         names = self.names_in_routing | self.names_in_levels
@@ -190,11 +212,7 @@ class Policy(PolicyTerms):
 
     def _service_level(self, evaluation: Evaluation) -> ServiceLevel | None:
         rule, trail = evaluation.first_match(self.service_levels)
-        if rule is None:
-            return None
-        return ServiceLevel(
-            rule.name, rule.calendar, rule.targets, rule.warn_before, trail, rule.escalate
-        )
+        return None if rule is None else _level(rule, trail)
 
     def _evaluation(self, facts: Facts, now: datetime, names: frozenset[str]) -> Evaluation:
         return Evaluation(facts, now, self.working_time, names)
@@ -209,6 +227,13 @@ class Policy(PolicyTerms):
 
 
 _DECIDED = frozenset(("team", "product", "priority", "tags"))
+_FORGOTTEN = frozenset(("text", "subject", "attributes", "message"))
+
+
+def _level(rule: ServiceLevelRule, trail: tuple[RuleTrial, ...]) -> ServiceLevel:
+    return ServiceLevel(
+        rule.name, rule.calendar, rule.targets, rule.warn_before, trail, rule.escalate
+    )
 
 
 def _routing(rule: RoutingRule, first: Step, facts: Facts, trail: tuple[RuleTrial, ...]) -> Routing:

@@ -58,8 +58,11 @@ class PolicyTerms(PolicyFile):
         return team in self.teams and self.teams[team].external
 
     def fallback_of(self, team: str) -> str:
-        """The team that steps in; empty for none."""
-        return (self.teams[team].fallback or "") if team in self.teams else ""
+        """The team that steps in; empty for none. For a team the policy does not have any more,
+        the one for everything else."""
+        if team not in self.teams:
+            return self.routing[-1].team
+        return self.teams[team].fallback or ""
 
     def gives(self, team: str) -> bool:
         """Whether its waiting cases go to its online agents by themselves."""
@@ -130,10 +133,6 @@ class PolicyTerms(PolicyFile):
             else:
                 told += self.notify_team(team, now, priority)
         return tuple(told)
-
-    def notify_on_breach(self, team: str, now: datetime, priority: Priority) -> tuple[Target, ...]:
-        """Whom `on_breach` tells."""
-        return self.notify_named(self.on_breach.notify, team, now, priority)
 
     @cached_property
     def recipients(self) -> Mapping[str, tuple[Addressee, ...]]:

@@ -198,15 +198,19 @@ async def free_cases(
 
 
 _FREE_CASES: Final = f"""
-SELECT DISTINCT free.*, ARRAY(SELECT jsonb_array_elements_text(asked)) AS skills
-FROM jsonb_to_recordset($1::jsonb) AS opening (team text, skills jsonb, channels text[]),
+WITH free AS (
+    SELECT DISTINCT first.*
+    FROM jsonb_to_recordset($1::jsonb) AS opening (team text, skills jsonb, channels text[]),
     LATERAL (
         SELECT id, team, channel, due_at, priority, opened_at, skills AS asked FROM cases
         WHERE state = 'open' AND agent = '' AND cases.team = opening.team
             AND cases.skills <@ opening.skills AND channel = ANY(opening.channels)
         ORDER BY {QUEUE} LIMIT $2
-    ) AS free
-ORDER BY {QUEUE}
+    ) AS first
+)
+SELECT free.*, ARRAY(SELECT jsonb_array_elements_text(asked)) AS skills,
+    coalesce((SELECT doc ->> 'returned_by' FROM cases WHERE cases.id = free.id), '') AS returned_by
+FROM free ORDER BY {QUEUE}
 """  # noqa: S608 - our own names
 
 

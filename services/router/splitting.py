@@ -130,7 +130,7 @@ def _add(turn: Turn, moved: Moved) -> None:
     arrived_at = event.arrived_at or event.received_at
     words = [f"service level `{level.rule}` matched first"]
     if moved.waits:
-        words.append(clocks.await_answer(turn, level))
+        words.append(clocks.await_answer(turn, level, event.occurred_at))
     words.append(clocks.await_resolution(turn, level, event.occurred_at, arrived_at))
     words.append(clocks.await_news(turn, level, event.occurred_at, arrived_at))
     turn.explain("service_level", level.rule, "; ".join(filter(None, words)))

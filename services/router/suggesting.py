@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from services.router import switching
+from services.router.calendars import NeverOpen
 from services.router.case import SPOKEN, Case
 from services.router.policy import Policy
 from services.router.rules.switches import SwitchReason, SwitchRow
@@ -31,12 +32,12 @@ def on_message(turn: Turn, kind: Kind, opened: bool) -> None:
 
 def on_time(turn: Turn) -> None:
     """The reply window is about to close on somebody who waits."""
-    at = window_closing_at(turn.case, turn.policy)
+    at = window_closing_at(turn.case, turn.policy, turn.now)
     if at is not None and at <= turn.now:
         suggest(turn, "window_closing")
 
 
-def window_closing_at(case: Case, policy: Policy) -> datetime | None:
+def window_closing_at(case: Case, policy: Policy, now: datetime) -> datetime | None:
     """When to offer another channel; None where no row of the matrix does so, or it was done."""
     rows = policy.closing_windows.get(case.channel)
     if not rows or not case.unanswered or "window_closing" in case.suggested or _asked(case):
@@ -45,11 +46,18 @@ def window_closing_at(case: Case, policy: Policy) -> datetime | None:
     if route is None or route.answer_by is None:
         return None
     wanted = (r for r in rows if r.product in (None, case.product) and _offers(case, r))
-    return min((_in_hours(policy, row, route.answer_by) for row in wanted), default=None)
+    times = (_in_hours(policy, row, route.answer_by, now) for row in wanted)
+    return min((at for at in times if at is not None), default=None)
 
 
-def _in_hours(policy: Policy, row: SwitchRow, at: datetime) -> datetime:
-    return at if row.hours is None else policy.calendar(row.hours).next_opening(at)
+def _in_hours(policy: Policy, row: SwitchRow, at: datetime, now: datetime) -> datetime | None:
+    """Outside the hours of its row it waits for them, and not for ever."""
+    if row.hours is None:
+        return at
+    try:
+        return policy.calendar(row.hours).next_opening(max(at, now))
+    except NeverOpen:
+        return None
 
 
 def _asked(case: Case) -> bool:

@@ -125,12 +125,13 @@ def _open(turn: Turn, command: TakeMessage, routing: Routing) -> None:
             subject=_title(message),
             team=routing.team,
             product=message.product or routing.product,
-            priority=message.priority or routing.priority,
+            priority=routing.priority,
             rule=routing.rule,
             policy_version=turn.policy_version,
             tags=routing.tags,
             skills=routing.skills,
             relax_at=_relax_at(turn, routing),
+            known=command.customer.known,
             stirred=_stirs(message) and not message.echo,
             group=command.customer.group,
             internal=_is_colleague(message, command.customer),
@@ -149,7 +150,7 @@ def _route(turn: Turn, message: MessageReceived, routing: Routing) -> None:
         ev.CaseRouted(
             team=routing.team,
             product=message.product or routing.product,
-            priority=message.priority or routing.priority,
+            priority=routing.priority,
             subject=_title(message),
             rule=routing.rule,
             policy_version=turn.policy_version,
@@ -164,12 +165,17 @@ def _route(turn: Turn, message: MessageReceived, routing: Routing) -> None:
 def _reopen(turn: Turn, command: TakeMessage, routing: Routing) -> None:
     """Routed anew; only where no condition matched, the team that knows the matter keeps it."""
     turn.record(ev.CaseReopened(reason=command.joined))
-    if routing.team != turn.case.team and not routing.by_default:
+    case = turn.case
+    if not routing.by_default or not turn.policy.has_team(case.team):
         turn.record(
-            ev.CaseAssigned(
+            ev.CaseRouted(
                 team=routing.team,
-                reason=routing.rule,
-                automatic=True,
+                product=routing.product or case.product,
+                priority=routing.priority,
+                subject=case.subject,
+                rule=routing.rule,
+                policy_version=turn.policy_version,
+                tags=tuple(dict.fromkeys((*case.tags, *routing.tags))),
                 skills=routing.skills,
                 relax_at=_relax_at(turn, routing),
             )
@@ -204,7 +210,7 @@ def _add(turn: Turn, command: TakeMessage, level: ServiceLevel | None) -> None:
     arrived_at = command.arrived_at or message.received_at
     words = [f"service level `{level.rule}` matched first"]
     if waits:
-        words.append(clocks.await_answer(turn, level))
+        words.append(clocks.await_answer(turn, level, message.occurred_at))
     if _stirs(message):
         words.append(clocks.await_resolution(turn, level, message.occurred_at, arrived_at))
         words.append(clocks.await_news(turn, level, message.occurred_at, arrived_at))
@@ -223,6 +229,8 @@ def _added(
         answer_by = deadlines.reply_window_bound(
             turn.policy, level.calendar, closes_at, message.occurred_at
         )
+    elif closes_at is not None:
+        answer_by = turn.policy.reply_window_margin.before(closes_at)
     known = message.sender.identities
     return ev.MessageAdded(
         message_id=message.id,

@@ -36,6 +36,7 @@ class CaseOpened(Event, frozen=True):
     relax_at: datetime | None = None
     split_from: UUID | None = None
     opened_by: str = ""
+    known: bool = False
     reply_to: Identity | None = None
     reply_window_closes_at: datetime | None = None
 

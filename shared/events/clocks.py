@@ -46,6 +46,7 @@ class DeadlineResumed(Event, frozen=True):
     due_at: datetime
     warn_at: tuple[datetime, ...] = ()
     escalations: tuple[Escalation, ...] = ()
+    words: str = ""
 
 
 class DeadlineWarned(Event, frozen=True):

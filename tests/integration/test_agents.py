@@ -12,10 +12,11 @@ from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from services.router.agents import seize
 from services.router.api import routers
-from services.router.commands import Claim, PassTime
+from services.router.commands import Claim, PassTime, Release
 from services.router.giving import Giving
 from shared.api_keys import Grant, create
 from shared.database import transaction
@@ -25,6 +26,7 @@ from tests.builders import NOON, after, mail, message, sender
 from tests.rooms import Room, make_room
 from tests.waiting import until
 
+HOLD = text("SELECT FROM cases WHERE id = :id FOR UPDATE")
 Client = httpx.AsyncClient
 MakeClient = Callable[..., Awaitable[Client]]
 
@@ -111,6 +113,13 @@ async def owners(room: Room) -> dict[str, str]:
     return {row.subject: row.agent for row in await room.rows("SELECT subject, agent FROM cases")}
 
 
+async def is_busy(room: Room, name: str) -> None:
+    """They have a case already, so that anybody else would be given the next."""
+    await hear(room, "hello")
+    (row,) = await room.rows("SELECT id FROM cases WHERE subject = 'hello'")
+    await room.tell(row.id, Claim(name))
+
+
 async def give(room: Room) -> int:
     return await Giving(room.handlers).give()
 
@@ -175,6 +184,23 @@ async def test_unknown_words_are_refused_with_the_nearest(agent: MakeClient) -> 
     assert (team.status_code, team.json()["name"]) == (422, "unknown-team")
     assert (await chief.patch("/v1/agents/chief", json={"mood": "good"})).status_code == 422
     assert (await chief.patch("/v1/agents/chief", json={"presence": None})).status_code == 422
+
+
+async def test_a_skill_that_only_the_routing_names_can_be_given(
+    room: Room, agent: MakeClient, tmp_path: Path
+) -> None:
+    """Which of a policy's teams list no skills is only a warning: it can rule."""
+    file = tmp_path / "unlisted.yaml"
+    asks = "team: parcels, skills: [customs], targets: [{for: 30m}, {skills: [tracking]}]}"
+    text = POLICY.replace(", skills: [customs, tracking]", "")
+    file.write_text(text.replace("team: parcels, skills: [customs]}", asks), encoding="utf-8")
+    await room.handlers.policies.load(str(file))
+    chief = await agent("chief", role="supervisor")
+    given = await chief.patch("/v1/agents/jo", json={"skills": ["customs", "tracking", "french"]})
+    assert given.status_code == 200, given.text
+    assert given.json()["skills"] == ["customs", "tracking", "french"]
+    wrong = await chief.patch("/v1/agents/jo", json={"skills": ["custom"]})
+    assert "did you mean `customs`?" in wrong.json()["detail"]
 
 
 async def test_a_supervisor_moves_people_between_their_own_teams_only(agent: MakeClient) -> None:
@@ -326,6 +352,69 @@ async def test_of_many_claims_one_wins_and_all_others_learn_who(
     ] * 19
 
 
+async def a_child(room: Room, jo: Client) -> tuple[UUID, UUID]:
+    """A case that another waits for: (the one that waits, the child). Their ids are in order."""
+    await hear(room, "hello")
+    (parent,) = await room.rows("SELECT id FROM cases")
+    await room.tell(parent.id, Claim("jo"))
+    body = {"parent": str(parent.id), "team": "claims", "text": "damaged?"}
+    child = UUID((await jo.post("/v1/cases", json=body)).json()["id"])
+    await room.tell(child, Release("jo", True))
+    assert parent.id < child
+    return parent.id, child
+
+
+async def test_next_holds_no_case_while_it_waits_for_the_one_that_waits_for_it(
+    room: Room, agent: MakeClient
+) -> None:
+    jo, sam = await agent("jo"), await agent("sam", teams=("claims",))
+    parent, child = await a_child(room, jo)
+    async with transaction(room.engine) as connection:
+        await connection.execute(HOLD, {"id": parent})
+        asking = asyncio.create_task(sam.post("/v1/inbox/next"))
+        await waits_for_lock(room)
+        await connection.execute(HOLD, {"id": child})
+    assert (await asking).json()["id"] == str(child)
+
+
+async def test_what_changes_while_next_waits_for_it_is_passed_over(
+    room: Room, agent: MakeClient
+) -> None:
+    await hear(room, "hello 1", "hello 2")
+    jo = await agent("jo")
+    first: UUID = (await room.rows("SELECT id FROM cases WHERE subject = 'hello 1'"))[0].id
+    async with transaction(room.engine) as connection:
+        await room.handlers.on_command(connection, first, lambda _: Claim("sam"))
+        asking = asyncio.create_task(jo.post("/v1/inbox/next"))
+        await waits_for_lock(room)
+    assert (await asking).json()["subject"] == "hello 2"
+    assert await owners(room) == {"hello 1": "sam", "hello 2": "jo"}
+
+
+@pytest.mark.parametrize("what", ["next", "claim", "notes"])
+async def test_a_request_that_meets_a_deadlock_is_repeated(
+    room: Room, agent: MakeClient, what: str
+) -> None:
+    """Somebody locks the other way round and has more patience: ours is the one cancelled."""
+    jo, sam = await agent("jo"), await agent("sam", teams=("claims",))
+    parent, child = await a_child(room, jo)
+    path = "/v1/inbox/next" if what == "next" else f"/v1/cases/{child}/{what}"
+    body = {"text": "Insured"} if what == "notes" else None
+    async with transaction(room.engine) as connection:
+        await connection.execute(text("SET LOCAL deadlock_timeout = '30s'"))
+        await connection.execute(HOLD, {"id": child})
+        asking = asyncio.create_task(sam.post(path, json=body))
+        await waits_for_lock(room)
+        await connection.execute(HOLD, {"id": parent})
+    answer = await asking
+    assert answer.status_code == (201 if what == "notes" else 200), answer.text
+    events = await room.rows(
+        "SELECT seq FROM case_events WHERE case_id = :id AND actor = 'sam' "
+        "AND type IN ('case.claimed', 'note.added')", id=child,
+    )  # fmt: skip
+    assert len(events) == 1
+
+
 async def test_a_declined_or_transferred_case_keeps_its_place(
     room: Room, agent: MakeClient
 ) -> None:
@@ -350,6 +439,19 @@ async def test_a_declined_or_transferred_case_keeps_its_place(
         assert await order() == before
     moved = (await jo.get(f"/v1/cases/{before[0]}")).json()
     assert (moved["team"], moved["opened_at"]) == ("claims", "2026-11-17T09:00:00Z")
+
+
+async def waits_for_lock(room: Room) -> None:
+    """Until somebody waits for a row that we hold."""
+    query = (
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+
+    async def waits() -> bool:
+        return bool(await room.rows(query))
+
+    await until(waits)
 
 
 # --- given ---------------------------------------------------------------------------------------
@@ -388,18 +490,38 @@ async def test_what_was_given_and_not_answered_returns_and_goes_to_another(
 ) -> None:
     await hear(room, "damaged")
     jo, sam = await agent("jo"), await agent("sam")
-    await is_online(jo)
+    await is_online(sam)
     await give(room)
-    await jo.patch("/v1/agents/me", json={"presence": "away"})
+    await is_online(jo)
+    await is_busy(room, "jo")  # else they would be next anyway
     room.clock.at = NOON + timedelta(hours=2)
     case_id: UUID = (await room.rows("SELECT id FROM cases"))[0].id
     fires = await room.rows("SELECT fire_at FROM timers")
     assert fires[0].fire_at == room.clock.at
     case = await room.tell(case_id, PassTime(watermark=room.clock.at))
     assert case.agent == ""
-    await is_online(sam)
     assert await give(room) == 1
-    assert await owners(room) == {"damaged": "sam"}
+    assert (await owners(room))["damaged"] == "jo"
+
+
+async def test_what_was_released_goes_to_another_and_back_only_if_nobody_else_may(
+    room: Room, agent: MakeClient
+) -> None:
+    await hear(room, "damaged")
+    case_id = (await room.rows("SELECT id FROM cases"))[0].id
+    jo, sam = await agent("jo"), await agent("sam")
+    await is_online(sam)
+    await give(room)
+    await is_online(jo)
+    await is_busy(room, "jo")
+    for holder, heir in ((sam, "jo"), (jo, "sam")):
+        assert (await holder.post(f"/v1/cases/{case_id}/release")).status_code == 200
+        assert await give(room) == 1
+        assert (await owners(room))["damaged"] == heir
+    await jo.patch("/v1/agents/me", json={"presence": "away"})
+    assert (await sam.post(f"/v1/cases/{case_id}/release")).status_code == 200
+    assert await give(room) == 1
+    assert (await owners(room))["damaged"] == "sam"
 
 
 async def test_skills_capacity_and_live_keys_are_asked_for(room: Room, agent: MakeClient) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Final
 from uuid import UUID
 
@@ -103,9 +104,9 @@ class Ledger:
     def take(self, changes: list[CaseChanged]) -> None:
         self.newly_answered, self.told, self.answered, self.to_be_closed = 0, False, False, False
         self.promise_before, self.notified = self.promise, []
-        for change in changes:
+        for change, following in zip_longest(changes, changes[1:]):
             self._number(change)
-            self._rate(change)
+            self._rate(change, following)
             name = f"_{type(change.event).__name__}"
             getattr(self, name, lambda *_: None)(change.event, change)
         assert not self.to_be_closed, "the resolution was met, and the case not closed"
@@ -116,10 +117,11 @@ class Ledger:
         assert change.at == self.now
         self.seq, self.version = change.seq, change.version
 
-    def _rate(self, change: CaseChanged) -> None:
-        """Whom a reminder, escalation or breach tells, and how urgent the case was then."""
+    def _rate(self, change: CaseChanged, following: CaseChanged | None) -> None:
+        """Whom a reminder, escalation or breach tells, and how urgent the case is by it."""
         if isinstance(change.event, ev.DeadlineWarned | ev.DeadlineEscalated | ev.DeadlineBreached):
-            self.notified.append((change.event.notify, self.priority))
+            raised = following.event if following is not None else None
+            self.notified.append((change.event.notify, getattr(raised, "priority", self.priority)))
         self.priority = getattr(change.event, "priority", self.priority)
 
     @property

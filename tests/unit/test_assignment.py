@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -107,21 +108,21 @@ def test_without_a_fallback_the_same_team_gets_it_without_skills() -> None:
     assert assigned(pass_time(story, minutes=30)) == [("claims", ())]
 
 
-def test_what_an_agent_has_does_not_move_on_and_does_at_once_when_they_release_it() -> None:
+def test_the_time_an_agent_has_it_does_not_count() -> None:
     story = told("stuck at customs")
     story.tell(cmd.Claim("jo"), after(minutes=25))
     assert assigned(pass_time(story, minutes=31)) == []
     story.tell(cmd.Release("jo"), after(minutes=32))
-    assert next_fire(story.case, POLICY, after(minutes=32)) == after(minutes=32)
-    assert assigned(pass_time(story, minutes=32)) == [("parcels", ("tracking",))]
+    assert next_fire(story.case, POLICY, after(minutes=32)) == after(minutes=37)
+    assert assigned(pass_time(story, minutes=36)) == []
+    assert assigned(pass_time(story, minutes=37)) == [("parcels", ("tracking",))]
 
 
 def test_a_given_case_that_comes_back_is_not_stuck_with_its_skills() -> None:
     story = told("stuck at customs")
     story.tell(cmd.Give("jo"), after(minutes=5))
-    pass_time(story, hours=2, minutes=5)
-    pass_time(story, hours=2, minutes=6)
-    pass_time(story, hours=2, minutes=20)
+    for minutes in (5, 6, 30, 45, 60):  # 25 more of the first target, and 15 of the second
+        pass_time(story, hours=2, minutes=minutes)
     assert (story.case.team, story.case.skills, story.case.agent) == ("frontdesk", (), "")
 
 
@@ -294,6 +295,44 @@ def test_the_next_case_goes_to(why: str, agents: list[Agent], chosen: str) -> No
 def test_an_agent_has_all_the_skills_of_a_case() -> None:
     people = [agent("jo", "customs"), agent("sam", "customs", "french", load=5)]
     assert names([waiting(1, "customs", "french")], people) == {1: "sam"}
+
+
+def test_who_let_a_case_go_gets_it_again_only_if_nobody_else_may_take_it() -> None:
+    returned = waiting(1)._replace(returned_by="jo")
+    jo, sam = agent("jo"), agent("sam", load=9)
+    assert names([returned, waiting(2)], [jo, sam]) == {1: "sam", 2: "jo"}
+    assert names([returned], [jo, agent("sam", capacity=0)]) == {1: "jo"}
+
+
+@pytest.mark.parametrize(
+    ("then", "who"),
+    [
+        ([], "jo"),
+        ([cmd.Give("jo"), cmd.Release("jo")], "jo"),
+        ([cmd.Claim("sam")], ""),
+        ([cmd.Give("sam")], ""),
+        ([cmd.Give("sam"), cmd.Release("sam")], "sam"),
+        ([message("Are you there?")], ""),
+    ],
+)
+def test_it_is_known_who_let_a_case_go(then: list[Any], who: str) -> None:
+    story = told("stuck at customs")
+    story.tell(cmd.Give("jo"), after(minutes=1))
+    assert story.case.returned_by == ""
+    story.tell(cmd.Release("jo"), after(minutes=2))
+    for minute, step in enumerate(then, 3):
+        if isinstance(step, cmd.Claim | cmd.Give | cmd.Release):
+            story.tell(step, after(minutes=minute))
+        else:
+            story.hear(step, after(minutes=minute))
+    assert story.case.returned_by == who
+
+
+def test_who_let_the_customer_wait_has_returned_it() -> None:
+    story = told("stuck at customs")
+    story.tell(cmd.Give("jo"), after(minutes=5))
+    pass_time(story, hours=2, minutes=5)
+    assert (story.case.agent, story.case.returned_by) == ("", "jo")
 
 
 def test_equals_take_turns() -> None:

@@ -135,8 +135,8 @@ def test_steps_that_never_come_are_worth_a_warning(level: str, expected: list[st
         ({"weights": "{phone: .inf}"}, "6 weights.phone: `inf` is no number"),
         ({"teams": "{desk: {give: yes}}"}, "5 teams.desk.give: `yes` is neither: write true or"),
         (
-            {"teams": "{desk: {give: true, external: true}}"},
-            "5 teams.desk: an external team has no agents here",
+            {"teams": "{desk: {}, carrier: {give: true, external: true}}"},
+            "5 teams.carrier: an external team has no agents here",
         ),
         (
             {"promises": "{calendar: offise}"},

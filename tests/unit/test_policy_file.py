@@ -11,7 +11,8 @@ import pytest
 
 from services.router.policy import Policy
 from services.router.rules.accounts import check_accounts
-from services.router.rules.condition_check import Words, compile_condition
+from services.router.rules.condition_check import compile_condition
+from services.router.rules.condition_words import Words
 from shared.durations import Duration
 from shared.yamlfile import FileError, field_name, nearest, read, text_of
 from tests.policies import LEAST, least_with, only_problem, problems
@@ -324,6 +325,7 @@ WORDS = Words.of(
     calendars=frozenset(["office"]),
     teams=frozenset(["claims"]),
     products=frozenset(["parcels"]),
+    groups=frozenset(["gold"]),
     with_team=False,
 )
 

@@ -23,6 +23,7 @@ teams:
   desk: {calendar: office}
   claims: {calendar: office, fallback: desk, skills: [glass, dutch]}
 products: {claims: {}}
+customers: {groups: {gold: ["customer_no:1001"]}}
 routing:
   - name: damage
     when: text.contains("damaged")

@@ -34,6 +34,7 @@ def policy_with(routing: str = "", levels: str = "", tests: str = "") -> Policy:
           office: {{hours: {{mon-fri: ["08:30-17:30"]}}, holidays: NL}}
           always: {{hours: 24/7}}
         teams: {{desk: {{}}, mail: {{}}, night: {{}}}}
+        customers: {{groups: {{gold: ["customer_no:1001"]}}}}
         products: {{parcels: {{}}, claims: {{}}}}
         routing: [{routing} {{name: else, team: desk}}]
         service_levels:
@@ -220,7 +221,10 @@ def test_whom_to_tell() -> None:
     boss = Target(kind="webhook", address="http://127.0.0.1:9901/supervisors", name="supervisors")
     assert POLICY.notify_team("frontdesk", FRIDAY, "normal") == (desk,)
     assert POLICY.notify_supervisors(FRIDAY, "normal") == (boss,)
-    assert POLICY.notify_on_breach("frontdesk", FRIDAY, "normal") == (desk, boss)
+    assert POLICY.notify_named(POLICY.on_breach.notify, "frontdesk", FRIDAY, "normal") == (
+        desk,
+        boss,
+    )
     assert POLICY.notify_team("nobody", FRIDAY, "normal") == ()
     assert (POLICY.fallback_of("claims"), POLICY.fallback_of("frontdesk")) == ("frontdesk", "")
     assert POLICY.has_team("carrier")

@@ -137,7 +137,9 @@ def test_each_recipient_has_their_own_exception() -> None:
 
 def test_those_named_are_told_in_order_and_once() -> None:
     noon = local("2026-11-20T12:00")
-    names = [target.name for target in POLICY.notify_on_breach("desk", noon, "low")]
+    names = [
+        target.name for target in POLICY.notify_named(POLICY.on_breach.notify, "desk", noon, "low")
+    ]
     assert names == ["supervisors", "desk", "desk"]
     told = POLICY.notify_named(["team"], "desk", noon, "low")
     assert told == POLICY.notify_team("desk", noon, "low")

@@ -190,7 +190,7 @@ def test_an_offer_before_a_window_closes_waits_for_the_hours_of_its_row() -> Non
     rules = policy("{from: whatsapp, to: phone, reasons: [window_closing], hours: office}")
     story = Story(rules)
     story.hear(message(at=after(hours=12)))  # answer by 20:00 UTC on Wednesday
-    at = suggesting.window_closing_at(story.case, rules)
+    at = suggesting.window_closing_at(story.case, rules, after(hours=12))
     assert at == after(hours=47)  # nine in the morning in Amsterdam, on Thursday
     story.tell(cmd.PassTime(after(hours=47)), after(hours=47))
     assert suggested(story) == [("window_closing", "phone")]

@@ -13,12 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from services.router.api import views
+from services.router.api.once import Answer, once
 from services.router.case import Case
 from services.router.commands import Command
 from services.router.decide import Decided
 from services.router.handlers import Handlers
-from shared import idempotency
-from shared.database import transaction
 from shared.errors import PreconditionFailed, PreconditionRequired
 from shared.security import Caller
 from shared.web import Json, etag, if_match
@@ -60,43 +59,56 @@ async def act(
     handlers: Handlers, request: Request, who: Caller, case_id: UUID, action: Action
 ) -> Response:
     """Carries the action out and answers with the case, its version as ETag."""
-    key = request.headers.get("idempotency-key")
-    print_ = idempotency.fingerprint(await request.body())
-    place = (who.key_id, f"{request.method} {request.url.path}")
-    policies = handlers.policies  # asked late: the command itself may bring another in force
-    async with transaction(handlers.runtime.engine) as connection:
-        # Before any lock is waited for: what comes in meanwhile the agent has not seen.
-        arrived = await connection.scalar(_VERSION, {"id": case_id}) or 0
-        if key is not None:
-            before = await idempotency.begin(connection, key, *place, print_)
-            if before is not None:
-                return before.response()
-        seen = if_match(request.headers.get("if-match"))
+    seen = if_match(request.headers.get("if-match"))
+    return await once(handlers, request, who, _Acting(handlers, who, case_id, action, seen).carry)
 
-        def choose(case: Case) -> Command:
-            if action.scoped:
-                views.check_writes(who, case, policies.current)
-            if action.versioned:
-                _check_version(case, seen, who)
-            return action.make(case, arrived)
 
+@dataclass
+class _Acting:
+    """One request.
+
+    seen     the version the caller names
+    arrived  the version committed as the request came, which a repeat does not change
+    """
+
+    handlers: Handlers
+    who: Caller
+    case_id: UUID
+    action: Action
+    seen: int | None
+    arrived: int | None = None
+
+    async def carry(self, connection: AsyncConnection) -> Answer:
+        if self.arrived is None:
+            # Before any lock is waited for: what comes in meanwhile the agent has not seen.
+            self.arrived = await connection.scalar(_VERSION, {"id": self.case_id}) or 0
+        carry = self.action.carry or self.handlers.on_command
         try:
-            decided = await (action.carry or handlers.on_command)(connection, case_id, choose)
+            decided = await carry(connection, self.case_id, self._choose)
         except PreconditionFailed as error:
-            error.extra["messages"] = await _messages_since(connection, case_id, seen or 0)
+            since = await _messages_since(connection, self.case_id, self.seen or 0)
+            error.extra["messages"] = since
             raise
-        seer = who if action.scoped else None
-        item = await views.one(connection, case_id, handlers, seer)
-        response = _response(action, action.render, decided.case, item)
-        if action.scoped is False and not views.may_see(who, item.team, policies.current):
-            response = Json({"id": case_id}, action.status)
-        if key is not None:
-            kept = response
-            if action.stored is not None:
-                kept = _response(action, action.stored, decided.case, item)
-            await idempotency.finish(connection, key, *place, print_, kept)
-    handlers.runtime.written.set()
-    return response
+        return await self._answer(connection, decided.case)
+
+    def _choose(self, case: Case) -> Command:
+        # The policy is asked late: the command itself may bring another in force.
+        if self.action.scoped:
+            views.check_writes(self.who, case, self.handlers.policies.current)
+        if self.action.versioned:
+            _check_version(case, self.seen, self.who)
+        return self.action.make(case, self.arrived or 0)
+
+    async def _answer(self, connection: AsyncConnection, case: Case) -> Answer:
+        action, policy = self.action, self.handlers.policies.current
+        seer = self.who if action.scoped else None
+        item = await views.one(connection, self.case_id, self.handlers, seer)
+        first = _response(action, action.render, case, item)
+        if not action.scoped and not views.may_see(self.who, item.team, policy):
+            first = Json({"id": self.case_id}, action.status)
+        if action.stored is None:
+            return Answer(first, first)
+        return Answer(first, _response(action, action.stored, case, item))
 
 
 def _response(action: Action, render: Render | None, case: Case, item: views.Item) -> Response:

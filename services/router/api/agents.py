@@ -146,15 +146,20 @@ def _check_own(who: Caller, name: str, body: AgentBody) -> None:
 
 
 def _check_words(body: AgentBody, policy: Policy) -> None:
-    skills = {skill for team in policy.teams.values() for skill in team.skills}
     for what, given, known in (
-        ("skill", body.skills, skills),
+        ("skill", body.skills, _skills(policy)),
         ("team", body.teams, set(policy.teams)),
     ):
         if wrong := [word for word in given if word not in known]:
             raise Invalid(
                 f"unknown {what} `{wrong[0]}`: {nearest(wrong[0], known)}", name=f"unknown-{what}"
             )
+
+
+def _skills(policy: Policy) -> set[str]:
+    """Those the teams list, and those the routing asks for: a team need not list its own."""
+    listed = {skill for team in policy.teams.values() for skill in team.skills}
+    return listed.union(*(step.skills for steps in policy.steps.values() for step in steps))
 
 
 def _check_scope(who: Caller, before: Profile, body: AgentBody, policy: Policy) -> None:

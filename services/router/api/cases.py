@@ -192,7 +192,6 @@ def _decision(row: Any) -> DecisionView:
 
 
 def routes(handlers: Handlers) -> APIRouter:
-    engine = handlers.runtime.engine
     router = APIRouter(prefix="/v1/cases/{case_id}", tags=["cases"])
 
     @router.get("", response_model=CaseView)
@@ -201,18 +200,24 @@ def routes(handlers: Handlers) -> APIRouter:
     ) -> CaseView:
         """The case; `history=true` adds superseded deadlines and the older versions of results.
         Its ETag is its version."""
-        async with transaction(engine) as connection:
+        async with transaction(handlers.runtime.engine) as connection:
             view = await case_view(connection, handlers, case_id, who, history)
         response.headers["ETag"] = etag(view.version)
         return view
 
+    _add_timeline(router, handlers)
+    _add_decisions(router, handlers)
+    return router
+
+
+def _add_timeline(router: APIRouter, handlers: Handlers) -> None:
     @router.get("/timeline")
     async def get_timeline(
         case_id: UUID, who: Reader, cursor: str | None = None, limit: Limit = 200
     ) -> Timeline:
         """Everything said and done on the case, on every channel, oldest first."""
         at, last = decode_cursor(cursor, tuple[datetime, str]) if cursor else (None, "")
-        async with transaction(engine) as connection:
+        async with transaction(handlers.runtime.engine) as connection:
             await views.one(connection, case_id, handlers, who)
             values = {"id": case_id, "at": at, "last": last, "most": limit + 1}
             rows = (await connection.execute(_TIMELINE, values)).mappings().all()
@@ -222,18 +227,18 @@ def routes(handlers: Handlers) -> APIRouter:
             items=items, next_cursor=encode_cursor(items[-1].at, items[-1].id) if more else None
         )
 
+
+def _add_decisions(router: APIRouter, handlers: Handlers) -> None:
     @router.get("/decisions")
     async def get_decisions(
         case_id: UUID, who: Reader, cursor: str | None = None, limit: Limit = 200
     ) -> Decisions:
         """Why: each decision's rule, policy version, inputs and words, oldest first."""
         after = decode_cursor(cursor, tuple[UUID])[0] if cursor else None
-        async with transaction(engine) as connection:
+        async with transaction(handlers.runtime.engine) as connection:
             await views.one(connection, case_id, handlers, who)
             values = {"id": case_id, "after": after, "most": limit + 1}
             rows = (await connection.execute(_DECISIONS, values)).mappings().all()
         items = [_decision(row) for row in rows[:limit]]
         more = len(rows) > limit
         return Decisions(items=items, next_cursor=encode_cursor(items[-1].id) if more else None)
-
-    return router

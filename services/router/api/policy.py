@@ -13,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from services.router.api.actions import Body
+from services.router.api.once import once
 from services.router.api.policy_text import JSON, YAML, text_of
 from services.router.handlers import Handlers
 from services.router.versions import rows as versions
 from services.router.versions.candidate import Checks, decoded
 from services.router.versions.changes import Change, Changes, Made
 from services.router.versions.rows import Version
-from shared import idempotency
 from shared.database import transaction
 from shared.errors import NotFound
 from shared.guard import Guard
@@ -156,19 +156,16 @@ async def _change(
     given: bytes,
     make: Callable[[AsyncConnection], Awaitable[Made]],
 ) -> Response:
-    """One transaction, one answer; in force here as soon as it is committed."""
-    key = request.headers.get("idempotency-key")
-    place = (who.key_id, f"{request.method} {request.url.path}", idempotency.fingerprint(given))
-    async with transaction(handlers.runtime.engine) as connection:
-        if key is not None:
-            before = await idempotency.begin(connection, key, *place)
-            if before is not None:
-                return before.response()
-        made = await make(connection)
-        response = _stored(made)
-        if key is not None:
-            await idempotency.finish(connection, key, *place, response)
-    handlers.policies.adopt(made.policy)
+    """In force here as soon as it is committed."""
+    done: list[Made] = []
+
+    async def work(connection: AsyncConnection) -> Response:
+        done.append(await make(connection))
+        return _stored(done[-1])
+
+    response = await once(handlers, request, who, work, given=given)
+    for made in done[-1:]:  # an answer given before changes nothing
+        handlers.policies.adopt(made.policy)
     return response
 
 

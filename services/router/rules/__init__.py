@@ -1,1 +1,1 @@
-"""What a policy file may say: its sections, its conditions, and the checks before it rules. Pure."""
+"""What a policy file may say: its sections, its conditions, the checks before it rules. Pure."""

@@ -1,22 +1,22 @@
 """Checks a condition before it rules: does it parse, does it know its words, is it true or false?
 
 CEL itself notices a wrong name only when it gets there, on somebody's message. So the names, and
-the words that names are compared with, are read from the source here; then the condition is tried
-on made-up events, among them one for each word it mentions.
+the words that names are compared with (`condition_words`), are read from the source; then the
+condition is tried on made-up events, among them one for each word it mentions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, get_args
+from typing import Final
 
 import cel
 
-from services.router.rules.conditions import MEMBERS, NAMES, Condition, Evaluation, Facts, said
-from shared.events import Authentication, Channel, Kind, Priority
+from services.router.rules.condition_tokens import Token, content, is_variable, tokens_of
+from services.router.rules.condition_words import Words, wrong_words
+from services.router.rules.conditions import MEMBERS, Condition, Evaluation, Facts, said
 from shared.yamlfile import nearest
 
 MOST_SOURCE: Final = 4_000
@@ -29,54 +29,8 @@ _FUNCTIONS: Final = frozenset((
 _TYPES: Final = frozenset((
     "int", "uint", "double", "string", "bytes", "bool", "list", "map", "null_type", "type",
 ))  # fmt: skip
-_TOKEN: Final = re.compile(
-    r"""(?P<comment>//[^\n]*)
-      | (?P<text>[rRbB]{0,2}(?:\"{3}[\s\S]*?\"{3}|'{3}[\s\S]*?'{3}
-                            |"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
-      | (?P<name>[A-Za-z_]\w*)
-      | (?P<sign>==|!=|<=|>=|&&|\|\||\S)""",
-    re.VERBOSE,
-)
 _MACROS: Final = frozenset(("all", "exists", "exists_one", "map", "filter"))
 _ANY_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What conditions may mention. `team` exists in service levels only."""
-
-    calendars: frozenset[str]
-    compared: Mapping[str, frozenset[str]]
-    with_team: bool
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        calendars: frozenset[str],
-        teams: frozenset[str],
-        products: frozenset[str],
-        with_team: bool,
-    ) -> Words:
-        compared = {
-            "channel": frozenset(get_args(Channel)),
-            "kind": frozenset(get_args(Kind)),
-            "priority": frozenset(get_args(Priority)),
-            "authentication": frozenset(get_args(Authentication)),
-            "team": teams,
-            "product": products,
-        }
-        return cls(calendars, compared, with_team)
-
-    def names(self) -> tuple[str, ...]:
-        return NAMES if self.with_team else tuple(name for name in NAMES if name != "team")
-
-
-class Token(NamedTuple):
-    """A piece of a condition; `kind` is text, name or sign."""
-
-    kind: str
-    text: str
 
 
 def compile_condition(source: object, words: Words) -> Condition:
@@ -93,17 +47,11 @@ def compile_condition(source: object, words: Words) -> Condition:
     except ValueError as error:
         raise ValueError(f"`{source}` is no CEL: {_syntax(error)}") from None
     tokens = tokens_of(source)
-    wrong = [*_wrong_names(condition.program, tokens, words), *_wrong_words(tokens, words)]
+    wrong = [*_wrong_names(condition.program, tokens, words), *wrong_words(tokens, words)]
     wrong = wrong or list(_wrong_answers(condition, tokens))
     if wrong:
         raise ValueError("; ".join(dict.fromkeys(wrong)))
     return condition
-
-
-def tokens_of(source: str) -> list[Token]:
-    """Its pieces in order, without comments."""
-    found = (Token(str(match.lastgroup), match[0]) for match in _TOKEN.finditer(source))
-    return [token for token in found if token.kind != "comment"]
 
 
 def _syntax(error: ValueError) -> str:
@@ -115,7 +63,7 @@ def _syntax(error: ValueError) -> str:
 # --- names -----------------------------------------------------------------------------------
 
 
-def _wrong_names(program: cel.Program, tokens: Sequence[Token], words: Words) -> Iterator[str]:
+def _wrong_names(program: cel.Program, tokens: list[Token], words: Words) -> Iterator[str]:
     known = {*words.names(), *_TYPES, *_bound_by_macros(tokens)}
     for name in program.variables():
         if name == "team" and not words.with_team:
@@ -137,9 +85,9 @@ def _bound_by_macros(tokens: Sequence[Token]) -> set[str]:
     }
 
 
-def _wrong_members(tokens: Sequence[Token]) -> Iterator[str]:
+def _wrong_members(tokens: list[Token]) -> Iterator[str]:
     for at, token in enumerate(tokens[:-2]):
-        members = MEMBERS.get(token.text) if _is_variable(tokens, at) else None
+        members = MEMBERS.get(token.text) if is_variable(tokens, at) else None
         if members is None or tokens[at + 1].text not in (".", "["):
             continue
         member = content(tokens[at + 2])
@@ -147,56 +95,6 @@ def _wrong_members(tokens: Sequence[Token]) -> Iterator[str]:
             wrong = f"{token.text}.{member}"
             right = nearest(wrong, [f"{token.text}.{known}" for known in members])
             yield f"unknown name `{wrong}`: {right}"
-
-
-def _is_variable(tokens: Sequence[Token], at: int) -> bool:
-    return tokens[at].kind == "name" and (at == 0 or tokens[at - 1].text != ".")
-
-
-def content(token: Token) -> str:
-    """A piece of text without its quotes."""
-    return token.text.lstrip("rRbB").strip("\"'") if token.kind == "text" else token.text
-
-
-# --- words -----------------------------------------------------------------------------------
-
-
-def _wrong_words(tokens: Sequence[Token], words: Words) -> Iterator[str]:
-    for at, token in enumerate(tokens):
-        if token.text == "open" and token.kind == "name":
-            yield from _wrong_calendar(tokens, at, words)
-        elif (known := _compared_with(tokens, at, words)) is not None:
-            for word in _literals_after(tokens, at + 1):
-                if word and word not in known:
-                    yield f"unknown {token.text} `{word}`: {nearest(word, known, 20)}"
-
-
-def _compared_with(tokens: Sequence[Token], at: int, words: Words) -> frozenset[str] | None:
-    if tokens[at].kind != "name":
-        return None
-    is_member = tokens[at].text == "authentication"
-    return words.compared.get(tokens[at].text) if is_member != _is_variable(tokens, at) else None
-
-
-def _literals_after(tokens: Sequence[Token], at: int) -> Iterator[str]:
-    """The words in `== "email"` and in `in ["email", "portal"]`."""
-    operator = tokens[at].text if at < len(tokens) else ""
-    if operator in ("==", "!=") and at + 1 < len(tokens) and tokens[at + 1].kind == "text":
-        yield content(tokens[at + 1])
-    elif operator == "in":
-        for token in tokens[at + 1 :]:
-            if token.text == "]":
-                return
-            if token.kind == "text":
-                yield content(token)
-
-
-def _wrong_calendar(tokens: Sequence[Token], at: int, words: Words) -> Iterator[str]:
-    following = tokens[at + 1 : at + 4]
-    if len(following) < 3 or following[1].kind != "text" or following[2].text != ")":
-        yield 'open() takes the name of one calendar: write open("office")'
-    elif (name := content(following[1])) not in words.calendars:
-        yield f"unknown calendar `{name}`: {nearest(name, words.calendars)}"
 
 
 # --- answers ---------------------------------------------------------------------------------

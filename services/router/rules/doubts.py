@@ -119,7 +119,7 @@ def _leads_nowhere(policy: PolicyTerms, document: Document, index: int) -> Itera
     asked = {part for parts in alternatives(source or "true") for part in parts}
     reached = {"team": _teams_reached(policy), "product": {rule.product for rule in policy.routing}}
     only = {"team": "is handed over to it", "product": "comes with it"}
-    for name, word in sorted((part.text, part.word) for part in asked if part.word):
+    for name, word in sorted((part.text, word) for part in asked if (word := part.word)):
         if name in reached and word not in reached[name]:
             message = (
                 f"no routing rule leads to {name} `{word}`: this counts only for what {only[name]}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, StrictBool, ValidationInfo, model_validator
 
 from services.router.rules.routing import METRICS
-from services.router.rules.section import Section
+from services.router.rules.section import Section, Within
 from services.router.rules.switches import SwitchReason
 from services.router.rules.values import (
     LevelName,
@@ -18,12 +20,24 @@ from services.router.rules.values import (
     ReplyChannel,
     RuleName,
     TeamName,
+    names_of,
 )
 from shared.events import Authentication, CaseState, Channel, Kind, Priority
 
 DueMetric = Literal[
     "first_response", "next_response", "resolution", "update", "promise", "reply_window", "none"
 ]
+
+
+class Example(Section):
+    """What a key without a value says nobody knows: it would look like a check and be none."""
+
+    @model_validator(mode="after")
+    def _no_empty_field(self) -> Self:
+        for name in sorted(self.model_fields_set):
+            if getattr(self, name) is None:
+                raise Within((name,), 'is empty: give it a value ("" for none), or leave it out')
+        return self
 
 
 class GivenCustomer(Section):
@@ -37,7 +51,7 @@ class GivenMessage(Section):
     authentication: Authentication | Literal[""] = ""
 
 
-class Given(Section):
+class Given(Example):
     """A made-up event, in the names that conditions use, and the moment it occurs."""
 
     at: Moment | None = None
@@ -54,7 +68,7 @@ class Given(Section):
     message: GivenMessage = GivenMessage()
 
 
-class Expected(Section):
+class Expected(Example):
     """What must come of it; what is left out is not looked at. Deadlines need `at`."""
 
     rule: RuleName | None = None
@@ -103,7 +117,7 @@ class Switch(Section):
     consent: StrictBool = False
 
 
-class Deed(Section):
+class Deed(Example):
     """What an agent does: one of these.
 
     by        who does it, where it is not `claim`
@@ -166,7 +180,7 @@ class ExpectedThen(Expected):
     refused: str | None = None
 
 
-class JourneyStep(Section):
+class JourneyStep(Example):
     """One step of a journey: a message, a deed, or nothing but time until `at`.
 
     customer  whose; by default one and the same
@@ -205,11 +219,11 @@ class PolicyTest(Section):
     journey: tuple[JourneyStep, ...] = ()
 
     @model_validator(mode="after")
-    def _one_event_or_a_journey(self) -> PolicyTest:
+    def _one_event_or_a_journey(self, info: ValidationInfo) -> PolicyTest:
         if self.journey:
             if self.given is not None or self.expect is not None or self.at is not None:
                 raise ValueError("has a journey: move `at`, `given` and `expect` into its steps")
-            _check_journey(self.journey)
+            _check_journey(self.journey, names_of(info).timezone)
         elif self.given is None or self.expect is None:
             raise ValueError("is no example: give `given` and `expect`, or a `journey` of steps")
         elif any(getattr(self.expect, metric) for metric in METRICS) and self.moment() is None:
@@ -220,10 +234,14 @@ class PolicyTest(Section):
         return (self.given and self.given.at) or self.at
 
 
-def _check_journey(steps: Sequence[JourneyStep]) -> None:
+def _check_journey(steps: Sequence[JourneyStep], zone: ZoneInfo) -> None:
     if steps[0].given is None:
-        raise ValueError("a journey begins with what a customer says: give `given` in journey[0]")
-    for index, (one, other) in enumerate(pairwise(steps), start=1):
-        comparable = (one.at.tzinfo is None) == (other.at.tzinfo is None)
-        if comparable and other.at < one.at:
-            raise ValueError(f"journey[{index}] comes before the step before it: put it in order")
+        raise Within(("journey", 0), "a journey begins with what a customer says: give `given`")
+    instants = [(s.at if s.at.tzinfo else s.at.replace(tzinfo=zone)).astimezone(UTC) for s in steps]
+    for index, (one, other) in enumerate(pairwise(instants), start=1):
+        if other < one:
+            raise Within(
+                ("journey", index, "at"),
+                f"comes before the step before it ({other:%H:%M} after {one:%H:%M}, in UTC): put "
+                "it in order",
+            )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +17,7 @@ from services.router.policy_terms import PolicyTerms
 from services.router.rules.checks import mapping, named, whole_file_problems
 from services.router.rules.doubts import policy_problems
 from services.router.rules.model import PolicyFile
+from services.router.rules.section import Within
 from services.router.rules.values import Names
 from shared.yamlfile import Document, FileError, Path, Problem, nearest, read
 
@@ -50,15 +52,29 @@ def load(text: str, filename: str, model: type[P]) -> tuple[P, Document]:
 
 
 def _names(document: Document) -> Names:
-    calendars = mapping(document, "calendars")
+    teams, calendars = mapping(document, "teams"), mapping(document, "calendars")
     return Names(
-        teams=frozenset(mapping(document, "teams")),
+        teams=frozenset(teams),
+        external=frozenset(name for name, team in teams.items() if _is_external(team)),
         calendars=frozenset(calendars),
         working=frozenset(name for name, section in calendars.items() if _has_hours(section)),
         products=frozenset(mapping(document, "products")),
         service_levels=frozenset(rule_name for _, rule_name in named(document, "service_levels")),
         rules=frozenset(rule_name for _, rule_name in named(document, "routing")),
+        groups=frozenset(mapping(document, "customers", "groups")),
+        timezone=_timezone(document),
     )
+
+
+def _timezone(document: Document) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(document.section("timezone")))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def _is_external(team: Any) -> bool:
+    return isinstance(team, dict) and team.get("external") is True
 
 
 def _has_hours(section: Any) -> bool:
@@ -68,6 +84,7 @@ def _has_hours(section: Any) -> bool:
 
 # --- pydantic's errors in our words ----------------------------------------------------------
 
+_MOST_SHOWN: Final = 60
 _MESSAGES: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "model_type": "must hold `key: value` pairs; {{}} when there are none",
@@ -78,13 +95,16 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "int_type": "`{input}` is no whole number",
     "float_type": "`{input}` is no number",
     "finite_number": "`{input}` is no number",
-    "greater_than_equal": "`{input}` is too small: at least {ge}",
+    "greater_than_equal": "`{input}` is too small: at least {ge:,.0f}",
+    "less_than_equal": "`{input}` is too much: at most {le:,.0f}",
     "string_too_short": "is empty: give it some text",
 }
 
 
 def _problem(document: Document, detail: ErrorDetails) -> Problem:
     path = tuple(part for part in detail["loc"] if part != "[key]")
+    if isinstance(error := detail.get("ctx", {}).get("error"), Within):
+        path += error.path
     return document.problem(path, _message(detail, path))
 
 
@@ -101,8 +121,15 @@ def _message(detail: ErrorDetails, path: Path) -> str:
         return f"must be a list: write [{given}]" if isinstance(given, str) else "must be a list"
     if kind == "string_type":
         return "is empty: give it some text" if given is None else _not_text(given)
+    if kind == "float_type" and type(given) is int:  # more than a float can hold
+        return f"`{_short(given)}` is too much: write fewer digits"
     template = _MESSAGES.get(kind, detail["msg"])
-    return template.format_map({"input": given, **detail.get("ctx", {})})
+    return template.format_map({"input": _short(given), **detail.get("ctx", {})})
+
+
+def _short(given: object) -> str:
+    text = str(given)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def _not_text(given: object) -> str:

@@ -3,10 +3,10 @@
 A key that is no field is an error. Everything is immutable. Durations in service levels are those
 of their calendar, all others wall clock; see `rules/values` for the kinds of values.
 
-    policy_people    calendars, teams, whom to tell and when not, customers
-    policy_rules     routing and its targets, service levels and their escalation, breaches
-    policy_switches  the matrix of channel switches, handoffs
-    policy_examples  tests and journeys
+    people    calendars, teams, whom to tell and when not, customers
+    routing   routing and its targets, service levels and their escalation, breaches
+    switches  the matrix of channel switches, handoffs
+    examples  tests and journeys
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from services.router.rules.switches import Handoff, PingPong, SwitchReason, Swit
 from services.router.rules.values import (
     Count,
     IdentityText,
+    Kept,
     Lease,
     NotEmpty,
     ReceiverName,
@@ -147,10 +148,10 @@ class Retention(Section):
     erasure_delay  between the request to erase a person and its doing: it can be withdrawn
     """
 
-    messages: Lease | None = None
-    attachments: Lease | None = None
-    raw: Lease | None = None
-    log: Lease = Duration(7, "d")
+    messages: Kept | None = None
+    attachments: Kept | None = None
+    raw: Kept | None = None
+    log: Kept = Duration(7, "d")
     erasure_delay: WallClock = Duration(14, "d")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, model_validator
 
@@ -17,9 +17,9 @@ from services.router.rules.values import (
     IdentityText,
     MailAddress,
     OneOrMore,
+    OwnTeamName,
     Region,
     Spans,
-    TeamName,
     TimeOfDay,
     Url,
     Zone,
@@ -71,6 +71,14 @@ class Notify(Section):
     email: MailAddress | None = None
     quiet_hours: QuietHours | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_kind(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            kind = "webhook" if "/" in given or "@" not in given else "email"
+            raise ValueError(f"say what it is: write {{{kind}: {given}}}")
+        return given
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Notify:
         if (self.webhook is None) == (self.email is None):
@@ -93,6 +101,8 @@ class Supervisors(Section):
 class Team(Section):
     """Who answers.
 
+    calendar      when it works, for those who read the file: deadlines are counted in those of
+                  their service levels
     capacity      what an agent has at most, in weights of cases whose clock runs; None: no bound
     give          waiting cases go to its online agents by themselves; else agents take them
     confidential  only members read its cases
@@ -100,7 +110,7 @@ class Team(Section):
     """
 
     calendar: CalendarName | None = None
-    fallback: TeamName | None = None
+    fallback: OwnTeamName | None = None
     capacity: Count | None = None
     skills: tuple[str, ...] = ()
     notify: tuple[Notify, ...] = ()

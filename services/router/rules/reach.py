@@ -1,8 +1,8 @@
 """Which rules nothing can reach, because earlier ones match whenever they would. Pure.
 
 A condition is written out as alternatives, each of parts that must all be true. A rule is hidden
-when each of its alternatives has all parts of one of an earlier rule. What is said here is certain;
-a rule that only somebody who understands its parts could call hidden is not found.
+when each of its alternatives implies all parts of one of an earlier rule. What is said here is
+certain; a rule that only somebody who understands its parts could call hidden is not found.
 """
 
 from __future__ import annotations
@@ -10,23 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Final, NamedTuple
+from itertools import islice, product
+from typing import Final, cast
 
-from services.router.rules.condition_check import Token, tokens_of
+from services.router.rules.condition_tokens import Token, tokens_of
+from services.router.rules.parts import (
+    CLOSED,
+    FOUND,
+    Alternative,
+    How,
+    Part,
+    one_by_one,
+    together,
+)
 
 _MOST_ALTERNATIVES: Final = 64
 _OPENING: Final = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
-
-
-class Part(NamedTuple):
-    """`name == "word"`; or any other text, without a word."""
-
-    text: str
-    word: str | None = None
-
-
-Alternative = frozenset[Part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,18 @@ def unreached(conditions: Sequence[str]) -> Iterator[Unreached]:
 
 def alternatives(source: str) -> list[Alternative]:
     """A condition written out; none for what is never true, an empty one for what always is."""
-    return [parts for parts in _written_out(tokens_of(source)) if not _contradicts_itself(parts)]
+    written_out = map(together, _written_out(tokens_of(source)))
+    possible = [parts for parts in written_out if parts is not None]
+    single = list(islice(_each(possible), _MOST_ALTERNATIVES + 1))
+    return single if len(single) <= _MOST_ALTERNATIVES else possible
+
+
+def _each(written_out: Iterable[Alternative]) -> Iterator[Alternative]:
+    for parts in written_out:
+        yield from one_by_one(parts)
+
+
+_Key = tuple[str, str | None]
 
 
 class _Earlier:
@@ -60,12 +70,13 @@ class _Earlier:
 
     def __init__(self) -> None:
         self._always: int | None = None
-        self._filed: dict[Part, list[tuple[Alternative, int]]] = {}
+        self._filed: dict[_Key, list[tuple[Alternative, int]]] = {}
 
     def add(self, index: int, written_out: Iterable[Alternative]) -> None:
         for parts in written_out:
             if parts:
-                self._filed.setdefault(min(parts, key=str), []).append((parts, index))
+                key = min(map(_key, parts), key=lambda key: (key[1] is None, str(key)))
+                self._filed.setdefault(key, []).append((parts, index))
             elif self._always is None:
                 self._always = index
 
@@ -80,8 +91,18 @@ class _Earlier:
         return tuple(sorted(certain)) if None not in found else None
 
     def _hides(self, parts: Alternative) -> int | None:
-        filed = (each for part in parts for each in self._filed.get(part, ()))
-        return min((index for other, index in filed if other <= parts), default=None)
+        keys = {key for part in parts for key in (_key(part), (part.text, None))}
+        filed = (each for key in keys for each in self._filed.get(key, ()))
+        return min((index for other, index in filed if _implies(parts, other)), default=None)
+
+
+def _key(part: Part) -> _Key:
+    """What is one word is found by it; what else a name may be, by the name."""
+    return (part.text, part.word)
+
+
+def _implies(parts: Alternative, other: Alternative) -> bool:
+    return all(any(part.implies(wanted) for part in parts) for wanted in other)
 
 
 def _written_out(tokens: Sequence[Token]) -> list[Alternative]:
@@ -110,17 +131,42 @@ def _number(pieces: Iterable[Sequence[Alternative]]) -> int:
 
 
 def _of_one(tokens: Sequence[Token]) -> list[Alternative]:
-    """A comparison with words is one alternative for each word."""
     shown = _shown(tokens)
     if shown in ("true", "false"):
         return [frozenset()] if shown == "true" else []
+    part = _compared(tokens) or _searched(tokens) or Part(shown)
+    return [frozenset((part,))]
+
+
+def _compared(tokens: Sequence[Token]) -> Part | None:
+    """A name with words; any word but these is one of the others, where all are known."""
     for at, token in enumerate(tokens):
-        if token.text in ("==", "in") and at and _is_name(tokens[:at]):
+        if token.text in ("==", "!=", "in") and at and _is_name(tokens[:at]):
             words = _words(token.text, tokens[at + 1 :])
-            if words is not None:
-                name = _shown(tokens[:at])
-                return [frozenset((Part(name, word),)) for word in words]
-    return [_opaque(tokens)]
+            if words is None:
+                return None
+            name = _shown(tokens[:at])
+            if token.text != "!=":
+                return Part(name, "among", frozenset(words))
+            if name in CLOSED:
+                return Part(name, "among", CLOSED[name].difference(words))
+            return Part(name, "but", frozenset(words))
+    return None
+
+
+def _searched(tokens: Sequence[Token]) -> Part | None:
+    """`text.contains("dam")`, and that it does not."""
+    negated = tokens[0].text == "!" if tokens else False
+    tokens = _without_brackets(tokens[1:]) if negated else tokens
+    if len(tokens) < 6 or not _is_name(tokens[:-3]) or tokens[-4].text not in FOUND:
+        return None
+    if (tokens[-5].text, tokens[-3].text, tokens[-1].text) != (".", "(", ")"):
+        return None
+    word = _plain(tokens[-2])
+    if word is None:
+        return None
+    how = cast(How, tokens[-4].text)
+    return Part(_shown(tokens[:-5]), how, frozenset((word[1],)), negated)
 
 
 def _is_name(tokens: Sequence[Token]) -> bool:
@@ -178,10 +224,3 @@ def _opaque(tokens: Sequence[Token]) -> Alternative:
 
 def _shown(tokens: Sequence[Token]) -> str:
     return " ".join(token.text for token in tokens)
-
-
-def _contradicts_itself(parts: Alternative) -> bool:
-    """Two words for one name, or something and its opposite."""
-    names = [part.text for part in parts if part.word is not None]
-    shown = {part.text for part in parts if part.word is None}
-    return len(names) > len(set(names)) or any(f"! {text}" in shown for text in shown)

@@ -8,15 +8,15 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from services.router.rules.section import Section
+from services.router.rules.section import Section, Within
 from services.router.rules.values import (
     Lease,
     LevelCondition,
     NotEmpty,
+    OwnTeamName,
     ProductName,
     RoutingCondition,
     Target,
-    TeamName,
     WorkingCalendar,
 )
 from shared.durations import Duration
@@ -34,7 +34,7 @@ class RoutingTarget(Section):
     wait    wall clock; unclaimed for so long, it goes on to the next target
     """
 
-    team: TeamName | None = None
+    team: OwnTeamName | None = None
     skills: tuple[str, ...] | None = None
     wait: Lease | None = Field(default=None, alias="for")
 
@@ -47,7 +47,7 @@ class RoutingRule(Section):
 
     name: str = Field(min_length=1)
     when: RoutingCondition | None = None
-    team: TeamName
+    team: OwnTeamName
     product: ProductName | None = None
     priority: Priority | None = None
     skills: tuple[str, ...] = ()
@@ -58,9 +58,10 @@ class RoutingRule(Section):
     def _each_target_goes_on(self) -> RoutingRule:
         for index, target in enumerate(self.targets[:-1]):
             if target.wait is None:
-                raise ValueError(
-                    f"targets[{index}] has no `for`, so the next is never tried: say how long a "
-                    "case waits there unclaimed, such as for: 30m"
+                raise Within(
+                    ("targets", index),
+                    "has no `for`, so the next is never tried: say how long a case waits there "
+                    "unclaimed, such as for: 30m",
                 )
         return self
 

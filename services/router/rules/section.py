@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.yamlfile import Path
+
+
+class Within(ValueError):
+    """Something wrong further inside a section: the message is told at that place and line."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
 
 class Section(BaseModel):
     """One mapping of the file: its keys are the fields, or their aliases, and no others."""

@@ -10,12 +10,13 @@ from pydantic import Field, model_validator
 from services.router.rules.section import Section
 from services.router.rules.values import (
     SUPERVISORS,
-    CalendarName,
     Count,
     Lease,
     NotEmpty,
     OwnerName,
+    Price,
     ProductName,
+    SwitchCalendar,
 )
 from shared.durations import Duration
 from shared.events import Channel
@@ -40,8 +41,8 @@ class SwitchRow(Section):
     reasons: Annotated[tuple[SwitchReason, ...], NotEmpty]
     consent: Literal["ask", "recorded", "none"] = "ask"
     product: ProductName | None = None
-    hours: CalendarName | None = None
-    cost: Mapping[Channel, Annotated[float, Field(strict=True, ge=0)]] = Field(default_factory=dict)
+    hours: SwitchCalendar | None = None
+    cost: Mapping[Channel, Price] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _two_channels(self) -> SwitchRow:

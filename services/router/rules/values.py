@@ -11,22 +11,29 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Final, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import holidays
+from holidays.registry import COUNTRIES
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, ValidationInfo
 
 from services.router.openings import Span, days_named, in_order, week_of
-from services.router.rules.condition_check import Words, compile_condition
+from services.router.rules.condition_check import compile_condition
+from services.router.rules.condition_words import Words
 from services.router.rules.conditions import Condition
 from shared.durations import Duration
 from shared.events import Channel, Scheme
 from shared.yamlfile import nearest
 
 SUPERVISORS: Final = "supervisors"
+_FIRST_YEAR: Final = 2000
+_LAST_YEAR: Final = 2200
+_MOST_YEARS: Final = 10
+_A_MILLENNIUM: Final = datetime(2000, 1, 1)  # any date would do
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,20 @@ class Names:
     """The names a file defines, as far as it could be read.
 
     working    the calendars with weekly hours: only in those can any target be met
+    external   the teams that are chain partners, without agents here
+    groups     of customers
+    timezone   of moments without an offset; UTC where the file's cannot be read
     """
 
     teams: frozenset[str]
+    external: frozenset[str]
     calendars: frozenset[str]
     working: frozenset[str]
     products: frozenset[str]
     service_levels: frozenset[str]
     rules: frozenset[str]
+    groups: frozenset[str]
+    timezone: ZoneInfo
 
     @cached_property
     def in_routing(self) -> Words:
@@ -56,11 +69,13 @@ class Names:
             calendars=self.calendars,
             teams=self.teams,
             products=self.products,
+            groups=self.groups,
             with_team=with_team,
         )
 
 
-def _names(info: ValidationInfo) -> Names:
+def names_of(info: ValidationInfo) -> Names:
+    """What the file defines, for a check of one of its values."""
     if not isinstance(info.context, Names):
         raise TypeError("a policy is validated with the context Names")
     return info.context
@@ -71,7 +86,7 @@ def _names(info: ValidationInfo) -> Names:
 
 def _one_of(what: str, known: Callable[[Names], Iterable[str]]) -> AfterValidator:
     def check(word: str, info: ValidationInfo) -> str:
-        words = frozenset(known(_names(info)))
+        words = frozenset(known(names_of(info)))
         if word not in words:
             raise ValueError(f"unknown {what} `{word}`: {nearest(word, words)}")
         return word
@@ -80,11 +95,30 @@ def _one_of(what: str, known: Callable[[Names], Iterable[str]]) -> AfterValidato
 
 
 def _calendar_of_targets(name: str, info: ValidationInfo) -> str:
-    names = _names(info)
+    names = names_of(info)
     if name in names.calendars and name not in names.working:
         raise ValueError(
             f"calendar `{name}` has no weekly hours, so no target can be met in it: "
             f"give it hours, or name another ({', '.join(sorted(names.working)) or 'none yet'})"
+        )
+    return name
+
+
+def _calendar_of_switches(name: str, info: ValidationInfo) -> str:
+    names = names_of(info)
+    if name in names.calendars and name not in names.working:
+        raise ValueError(
+            f"calendar `{name}` has no weekly hours, so nobody could ever switch: give it hours, "
+            f"or name another ({', '.join(sorted(names.working)) or 'none yet'})"
+        )
+    return name
+
+
+def _with_agents(name: str, info: ValidationInfo) -> str:
+    if name in names_of(info).external:
+        raise ValueError(
+            f"team `{name}` is external: it has no agents here, so nobody would see the case; name "
+            f"a team of yours, which hands it off to `{name}`"
         )
     return name
 
@@ -99,9 +133,13 @@ def _zone(name: object) -> ZoneInfo:
 
 def _date(text: object) -> date:
     try:
-        return date.fromisoformat(str(text))
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", str(text), re.ASCII):
+            raise ValueError(text)
+        day = date.fromisoformat(str(text))
     except ValueError:
         raise ValueError(f"`{text}` is no date: write 2026-12-24") from None
+    _in_these_times(text, day)
+    return day
 
 
 def _time(text: object) -> time:
@@ -112,9 +150,19 @@ def _time(text: object) -> time:
 
 def _moment(text: object) -> datetime:
     try:
-        return datetime.fromisoformat(str(text))
+        if not re.match(r"\d{4}-\d\d-\d\d(?!\d)", str(text), re.ASCII):
+            raise ValueError(text)
+        at = datetime.fromisoformat(str(text))
     except ValueError:
         raise ValueError(f"`{text}` is no moment: write 2026-11-20T17:10") from None
+    _in_these_times(text, at)
+    return at
+
+
+def _in_these_times(text: object, day: date) -> None:
+    """What is counted from a date must stay within the calendar, which ends with 9999."""
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise ValueError(f"`{text}` is out of range: years go from {_FIRST_YEAR} to {_LAST_YEAR}")
 
 
 def _day_names(text: str) -> str:
@@ -135,11 +183,21 @@ def _region(region: str) -> str:
     known = holidays.list_supported_countries()
     country, dash, subdivision = region.partition("-")
     if country not in known:
-        raise ValueError(f"no holidays are known for country `{country}`: write NL, or DE-BY")
+        raise ValueError(f"no holidays are known for country `{country}`: {_country_for(country)}")
     if dash and subdivision not in known[country]:
         right = nearest(subdivision, known[country], 30)
         raise ValueError(f"`{country}` has no part `{subdivision}`: {right}")
     return region
+
+
+def _country_for(word: str) -> str:
+    """The code for `de`, `DEU`, `Netherlands` or `Netherland`."""
+    codes = {name.replace("_", " "): about[1] for name, about in COUNTRIES.items()}
+    codes |= {about[2].lower(): about[1] for about in COUNTRIES.values()}
+    codes |= {code.lower(): code for code in codes.values()}
+    spelled = word.strip().lower()
+    close = [spelled] if spelled in codes else get_close_matches(spelled, codes, n=1, cutoff=0.8)
+    return f"did you mean `{codes[close[0]]}`?" if close else "write a code of two letters, NL"
 
 
 def _one_or_more(value: object) -> object:
@@ -192,6 +250,12 @@ def _wall_clock(duration: Duration) -> Duration:
     return duration
 
 
+def _not_for_ever(duration: Duration) -> Duration:
+    if duration.after(_A_MILLENNIUM) > Duration(_MOST_YEARS, "y").after(_A_MILLENNIUM):
+        raise ValueError(f"`{duration}` is too long: at most {_MOST_YEARS}y")
+    return duration
+
+
 def _scale(text: object) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,3})-(\d{1,3})", str(text), re.ASCII)
     if match is None or int(match[1]) >= int(match[2]):
@@ -212,7 +276,7 @@ def _reply_channel(given: object) -> str:
 
 def _condition(words: Callable[[Names], Words]) -> PlainValidator:
     def compile_it(source: object, info: ValidationInfo) -> Condition:
-        return compile_condition(source, words(_names(info)))
+        return compile_condition(source, words(names_of(info)))
 
     return PlainValidator(compile_it)
 
@@ -220,7 +284,12 @@ def _condition(words: Callable[[Names], Words]) -> PlainValidator:
 # --- kinds of values -------------------------------------------------------------------------
 
 TeamName = Annotated[str, _one_of("team", lambda names: names.teams)]
-OwnerName = Annotated[str, _one_of("team", lambda names: {*names.teams, SUPERVISORS})]
+OwnTeamName = Annotated[TeamName, AfterValidator(_with_agents)]
+OwnerName = Annotated[
+    str,
+    _one_of("team", lambda names: {*names.teams, SUPERVISORS}),
+    AfterValidator(_with_agents),
+]
 ProductName = Annotated[str, _one_of("product", lambda names: names.products)]
 ReceiverName = Annotated[
     str, _one_of("team or product", lambda names: names.teams | names.products)
@@ -229,9 +298,11 @@ LevelName = Annotated[str, _one_of("service level", lambda names: names.service_
 RuleName = Annotated[str, _one_of("routing rule", lambda names: names.rules)]
 CalendarName = Annotated[str, _one_of("calendar", lambda names: names.calendars)]
 WorkingCalendar = Annotated[CalendarName, AfterValidator(_calendar_of_targets)]
+SwitchCalendar = Annotated[CalendarName, AfterValidator(_calendar_of_switches)]
 Target = Annotated[Duration, AfterValidator(_positive)]
-WallClock = Annotated[Duration, AfterValidator(_wall_clock)]
+WallClock = Annotated[Duration, AfterValidator(_wall_clock), AfterValidator(_not_for_ever)]
 Lease = Annotated[WallClock, AfterValidator(_positive)]
+Kept = Annotated[Duration, AfterValidator(_wall_clock), AfterValidator(_positive)]
 Zone = Annotated[ZoneInfo, PlainValidator(_zone)]
 Day = Annotated[date, PlainValidator(_date)]
 TimeOfDay = Annotated[time, PlainValidator(_time)]
@@ -248,8 +319,9 @@ Region = Annotated[str, AfterValidator(_region)]
 Url = Annotated[str, AfterValidator(_url)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 IdentityText = Annotated[str, AfterValidator(_identity)]
-Count = Annotated[int, Strict(), Field(ge=1)]
-Weight = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Strict(), Field(ge=1, le=10_000)]
+Weight = Annotated[float, Field(strict=True, ge=0, le=1_000, allow_inf_nan=False)]
+Price = Annotated[float, Field(strict=True, ge=0, le=1_000_000, allow_inf_nan=False)]
 Scale = Annotated[tuple[int, int], PlainValidator(_scale)]
 ReplyChannel = Annotated[str, PlainValidator(_reply_channel)]
 RoutingCondition = Annotated[Condition, _condition(lambda names: names.in_routing)]

@@ -12,7 +12,7 @@ from services.router.case import Case
 from services.router.policy import Policy
 from services.router.rules.examples import Deed
 
-_CODE: Final = "R-0000-0000"
+CODE: Final = "R-0000-0000"  # of every offer in a journey
 
 NewId = Callable[[], UUID]
 
@@ -76,5 +76,5 @@ def _switch(deed: Deed, handoff_id: UUID, now: datetime, new_id: NewId) -> cmd.O
     consent = {"by": deed.by, "at": now.isoformat(), "how": "told"} if deed.switch.consent else None
     return cmd.OfferHandoff(
         handoff_id, deed.by, deed.switch.reason, to_channel=deed.switch.to, consent=consent,
-        code=_CODE, invitation_id=new_id(),
+        code=CODE, invitation_id=new_id(),
     )  # fmt: skip

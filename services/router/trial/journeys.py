@@ -2,13 +2,14 @@
 
 Each step is what it would be in service: a message is joined and taken, a deed is decided, and
 between the steps every clock that falls due is fired at its own instant. What is sent to a customer
-is reported sent at once. A step comes before what falls due at the same instant: a reply in the
+is reported sent at once, and a switch that the policy starts by itself is offered. A step comes before what falls due at the same instant: a reply in the
 last moment is in time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -19,10 +20,11 @@ from services.router.commands import Command, CustomerFacts, PassTime, ReportDel
 from services.router.decide import decide
 from services.router.firing import next_fire
 from services.router.joining import Joined, join
+from services.router.offers import suggestion
 from services.router.policy import Policy
 from services.router.rules.examples import JourneyStep, Said
 from services.router.taking import facts_of
-from services.router.trial.deeds import commands_of
+from services.router.trial.deeds import CODE, commands_of
 from services.router.trial.outcomes import Came, Told, differences
 from shared.channels.table import reply_window
 from shared.errors import Refused
@@ -33,6 +35,7 @@ from shared.events import (
     ReplyRequested,
     Scheme,
     Sender,
+    SwitchSuggested,
     Thread,
 )
 
@@ -82,9 +85,10 @@ class _World:
         now = at if self._now is None else max(at, self._now)
         self._pass_time(now, including=False)
         self._now = now
-        joined, refused = "", None
+        joined, refused, without_code = "", None, False
         try:
             if step.given is not None:
+                without_code = step.given.code and self._on_offer(step, step.given) is None
                 joined = self._hear(step, step.given, now)
             elif step.do is not None:
                 self._act(step, now)
@@ -94,7 +98,7 @@ class _World:
         current = self._of(step).current
         if current is None:
             return Came(None, Told(), joined, refused)
-        return Came(self._cases[current], self._told[current], joined, refused)
+        return Came(self._cases[current], self._told[current], joined, refused, without_code)
 
     def _of(self, step: JourneyStep) -> _Known:
         if step.customer not in self._known:
@@ -119,7 +123,15 @@ class _World:
             told.breached |= isinstance(event, DeadlineBreached)
             if isinstance(event, ReplyRequested):
                 self._decide(case_id, ReportDelivery(event.message_id, "sent", now), now)
+            elif isinstance(event, SwitchSuggested):
+                self._offer(case_id, event, now)
         return bool(decided.changes)
+
+    def _offer(self, case_id: UUID, event: SwitchSuggested, now: datetime) -> None:
+        """What the policy starts by itself; where it cannot be, the case goes on without it."""
+        ids = (self._new_id(), self._new_id())
+        with suppress(Refused):
+            self._decide(case_id, suggestion(self._cases[case_id], event, ids, CODE), now)
 
     # --- time --------------------------------------------------------------------------------
 
@@ -148,7 +160,7 @@ class _World:
         facts = _facts(known.facts, said)
         message = self._message(said, step.customer, now)
         mine = [self._cases[case_id] for case_id in known.cases]
-        handoff = _switch_on_offer(mine, said)
+        handoff = self._on_offer(step, said)
         joined = handoff[0] if handoff else self._join(message, facts, mine, now)
         case_id = joined.case.id if joined.case is not None else self._new_id()
         command = TakeMessage(
@@ -161,6 +173,15 @@ class _World:
         if joined.case is None:
             known.cases.append(case_id)
         return "new" if joined.case is None else "same"
+
+    def _on_offer(self, step: JourneyStep, said: Said) -> tuple[Joined, UUID] | None:
+        """The switch whose code a message names."""
+        for case_id in reversed(self._of(step).cases if said.code else ()):
+            case = self._cases[case_id]
+            for offer in case.offers:
+                if offer.to_channel == said.channel:
+                    return Joined(case, "code"), offer.handoff_id
+        return None
 
     def _join(
         self, message: MessageReceived, facts: CustomerFacts, mine: Sequence[Case], now: datetime
@@ -215,13 +236,3 @@ def _facts(before: CustomerFacts, said: Said) -> CustomerFacts:
     """What an earlier message told of the customer stays, unless this one says otherwise."""
     told = said.customer.model_dump(include=said.customer.model_fields_set)
     return replace(before, **told)
-
-
-def _switch_on_offer(mine: Sequence[Case], said: Said) -> tuple[Joined, UUID] | None:
-    if not said.code:
-        return None
-    for case in reversed(mine):
-        for offer in case.offers:
-            if offer.to_channel == said.channel:
-                return Joined(case, "code"), offer.handoff_id
-    return None

@@ -27,13 +27,15 @@ class Told:
 class Came:
     """What a step came to. `case` is None as long as the customer has none.
 
-    joined  `new` or `same`: where the message went; empty where there was none
+    joined        `new` or `same`: where the message went; empty where there was none
+    without_code  it was to name a resume code, and there is none
     """
 
     case: Case | None
     told: Told
     joined: str = ""
     refused: Refused | None = None
+    without_code: bool = False
 
 
 def differing(what: str, expected: object, came: object) -> str:
@@ -57,6 +59,11 @@ def differences(policy: Policy, step: JourneyStep, came: Came) -> Iterator[str]:
     if came.case is None:
         yield "this customer has no case yet: `customer` must be one who said something"
         return
+    if came.without_code:
+        yield (
+            "code: no switch to this channel is on offer, so the customer has no code: offer one in "
+            "a step before, or leave `code` out"
+        )
     for what, value in _came(came.case, came).items():
         expected = getattr(expect, what)
         if expected not in (None, value):

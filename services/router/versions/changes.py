@@ -14,6 +14,7 @@ from services.router.versions import rows as versions
 from services.router.versions.candidate import Candidate, Checks
 from services.router.versions.policies import Policies
 from services.router.versions.rows import Origin, Version
+from services.router.versions.stranded import stranded
 from shared.errors import NotFound, PreconditionFailed, PreconditionRequired
 
 
@@ -71,6 +72,7 @@ class Changes:
         current = await self.policies.in_force(connection)
         await _check_seen(connection, current, change.seen)
         policy = candidate.policy
+        warnings = [*candidate.warnings, *await stranded(connection, policy)]
         same = policy.text == current.text and await versions.newest(connection) == current.version
         if same:
             stored, policy = await _version(connection, current.version), current
@@ -80,7 +82,7 @@ class Changes:
                 connection, policy.text, origin=origin, author=change.author, reason=change.reason
             )
             policy = policy.with_version(stored.version)
-        return Made(stored, policy, not same, candidate.tests, candidate.warnings)
+        return Made(stored, policy, not same, candidate.tests, warnings)
 
 
 async def _check_seen(connection: AsyncConnection, current: Policy, seen: int | None) -> None:
