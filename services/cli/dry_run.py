@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.client import console, errors, fail, stream
+from services.cli.problems import refuse
 
 File = Annotated[Path, typer.Argument(help="A policy file, YAML or JSON.", dir_okay=False)]
 Since = Annotated[
@@ -53,7 +54,7 @@ def _ask(file: Path, source: bytes, since: str) -> dict[str, Any]:
         Progress(*columns, console=errors, transient=True) as bar,
     ):  # fmt: skip
         if answer.status_code == 422:
-            _tell(answer.json(), file)
+            refuse(answer.json(), file)
         last = _follow(map(json.loads, answer.iter_lines()), bar)
     if "report" not in last:
         fail(f"the dry run ended without a report: {last.get('failed', 'try again')}")
@@ -69,15 +70,6 @@ def _follow(lines: Iterable[dict[str, Any]], bar: Progress) -> dict[str, Any]:
         if "progress" in line:
             bar.update(task, completed=line["progress"]["events"], total=line["progress"]["of"])
     return line
-
-
-def _tell(problem: dict[str, Any], file: Path) -> NoReturn:
-    for told in problem.get("errors", ()):
-        where = f"{file}:{told['line']}" if told.get("line") else str(file)
-        words = ": ".join(filter(None, (where, told.get("field"), told.get("message"))))
-        errors.print(words, style="red", markup=False)
-    detail = problem["detail"].partition(":")[0] if "errors" in problem else problem["detail"]
-    fail(f"{detail} (422 {problem['name']})")
 
 
 # --- in a terminal -----------------------------------------------------------------------------

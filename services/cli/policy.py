@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -12,9 +12,7 @@ from rich.table import Table
 from services.cli.client import call, console, errors, fail, get
 from services.cli.dry_run import dry_run
 from services.cli.operations import AsJson
-
-if TYPE_CHECKING:
-    import httpx
+from services.cli.problems import line_of, refuse
 
 policy = typer.Typer(help="What a service manager may change.", no_args_is_help=True)
 policy.command("dry-run")(dry_run)
@@ -25,7 +23,8 @@ Seen = Annotated[
     int | None,
     typer.Option("--if-version", min=1, help="Only while this version is in force."),
 ]
-_TYPES = {".json": "application/json"}
+_TYPES: Final = {".json": "application/json"}
+_UNCHANGED: Final = "nothing was changed"
 
 
 @policy.command()
@@ -45,7 +44,7 @@ def apply(file: File, reason: Why, if_version: Seen = None) -> None:
         headers={"If-Match": seen, "Content-Type": kind}, accepted=(412, 422),
     )  # fmt: skip
     if answer.status_code == 422:
-        _tell(answer, file)
+        refuse(answer.json(), file, _UNCHANGED)
     if answer.status_code == 412:
         fail(
             f"{answer.json()['detail']}; nothing was changed. `regie policy show` has that text: "
@@ -64,7 +63,7 @@ def rollback(
         "POST", "/v1/policy/rollback", json={"version": version, "reason": reason}, accepted=(422,)
     )
     if answer.status_code == 422:
-        _tell(answer, f"version {version}")
+        refuse(answer.json(), f"version {version}", _UNCHANGED)
     _told(answer.json(), f"version {version}")
 
 
@@ -126,25 +125,11 @@ def _checked(file: Path) -> tuple[str, str]:
     return source, f"{file} is good: {len(read.teams)} teams, {len(results)} tests pass"
 
 
-def _tell(answer: httpx.Response, file: Path | str) -> NoReturn:
-    """What the running Regie finds wrong, which may be more than the file alone shows."""
-    problem = answer.json()
-    for error in problem.get("errors", ()):
-        errors.print(_line(error, file), style="red", markup=False)
-    detail = problem["detail"].partition(":")[0] if "errors" in problem else problem["detail"]
-    fail(f"{detail}; nothing was changed (422 {problem['name']})")
-
-
 def _told(stored: dict[str, Any], what: str) -> None:
     for warning in stored["warnings"]:
-        errors.print(_line(warning, what), style="yellow", markup=False)
+        errors.print(line_of(warning, what), style="yellow", markup=False)
     number = stored["version"]
     if stored["changed"]:
         console.print(f"{what} is in force as version {number}")
     else:
         console.print(f"{what} is in force already, as version {number}: nothing was changed")
-
-
-def _line(told: dict[str, Any], file: Path | str) -> str:
-    where = f"{file}:{told['line']}" if told.get("line") else str(file)
-    return ": ".join(filter(None, (where, told.get("field"), told.get("message"))))

@@ -25,7 +25,6 @@ from shared import events as ev
 from shared.events import CaseChanged, Event, Identity
 
 _MOST_UNANSWERED: Final = 100
-_KEPT_ANSWERS: Final = 3
 
 
 def evolve(case: Case | None, change: CaseChanged) -> Case:

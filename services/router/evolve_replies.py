@@ -14,7 +14,7 @@ from services.router.evolve_clocks import Rule
 from shared import events as ev
 from shared.events import CaseChanged, Event, Metric
 
-_KEPT_ANSWERS: Final = 3
+_KEPT_ANSWERS: Final = 8
 
 
 def answer(

@@ -19,14 +19,13 @@ _STEP_LIVES: Final = timedelta(days=4)
 
 
 def pass_time(turn: Turn, command: PassTime) -> None:
-    for deadline in turn.case.running:
-        if deadline.state == "running":
+    for number in [deadline.number for deadline in turn.case.running]:
+        if (deadline := _live(turn, number)) is not None and deadline.state == "running":
             _warn(turn, deadline)
             _judge(turn, deadline, command.watermark)
-    for deadline in turn.case.running:
-        _escalate(turn, deadline)
-    if fulfilling.pass_time(turn, command.watermark) and turn.case.state == "waiting_customer":
-        _bring_back(turn, "a promise to the customer is due")
+    for number in [deadline.number for deadline in turn.case.running]:
+        if (deadline := _live(turn, number)) is not None:
+            _escalate(turn, deadline)
     assignment.end_claim(turn)
     assignment.return_unanswered(turn)
     assignment.relax(turn)
@@ -36,6 +35,11 @@ def pass_time(turn: Turn, command: PassTime) -> None:
         if offer.expires_at <= turn.now:
             turn.record(ev.HandoffExpired(handoff_id=offer.handoff_id))
     surveying.pass_time(turn, command)
+
+
+def _live(turn: Turn, number: int) -> Deadline | None:
+    """As it is now: a step taken before may have put a tighter clock in its place."""
+    return next((d for d in turn.case.running if d.number == number), None)
 
 
 def next_fire(case: Case, policy: Policy, now: datetime) -> datetime | None:

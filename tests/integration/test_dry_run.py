@@ -268,7 +268,7 @@ async def test_lines_tell_the_progress_and_end_with_the_report(room: Room, door:
     [
         ("30d", "routing: [", "policy-invalid"),
         ("30d", SOURCE.replace("team: claims", "team: claim"), "policy-invalid"),
-        ("30d", b"\xff\xfe", "not-utf8"),
+        ("30d", b"\xff\xfe", "policy-invalid"),
         ("3bd", SOURCE, "since-invalid"),
         ("yesterday", SOURCE, "since-invalid"),
         ("2026-11-17", SOURCE, "since-invalid"),

@@ -316,6 +316,32 @@ async def test_what_is_useless_is_a_warning(admin: httpx.AsyncClient) -> None:
     assert "no account on x" in warning["message"]
 
 
+async def test_a_team_that_is_dropped_with_open_cases_is_a_warning(
+    room: Room, admin: httpx.AsyncClient
+) -> None:
+    small = (
+        "teams: {desk: {}, second: {}}\ncalendars: {a: {hours: 24/7}}\n"
+        "routing: [{name: all, team: second}]\n"
+        "service_levels: [{name: all, calendar: a, first_response: 4h}]\n"
+    )
+    stored = await put(admin, small)
+    assert (stored.status_code, stored.json()["warnings"]) == (200, [])
+    for number in (1, 2):
+        await room.hear(stranger(number))
+    fewer = small.replace(", second: {}", "").replace("team: second", "team: desk")
+    stored = await put(admin, fewer, seen=2)
+    assert (stored.status_code, stored.json()["version"]) == (200, 3), stored.text
+    [warning] = stored.json()["warnings"]
+    assert (warning["line"], warning["field"]) == (1, "teams.second")
+    assert warning["message"].startswith(
+        "2 open cases are with team `second`, which this policy does not have: each goes to `desk`"
+    )
+    back = (await admin.post("/v1/policy/rollback", json={"version": 1})).json()
+    assert [told["field"] for told in back["warnings"]] == ["teams.second"]
+    back = (await admin.post("/v1/policy/rollback", json={"version": 2})).json()
+    assert back["warnings"] == []
+
+
 # --- targets ---------------------------------------------------------------------------------
 
 

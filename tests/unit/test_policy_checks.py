@@ -30,7 +30,7 @@ def routed(rule: str) -> str:
          "`claims`: there is dutch, glass"),
         ("targets: [{for: 5m}, {skills: [duch]}]", "routing[0].targets[1].skills[0]: unknown "
          "skill `duch` of team `claims`: did you mean `dutch`?"),
-        ("targets: [{}, {for: 5m}]", "routing[0]: targets[0] has no `for`, so the next is never"),
+        ("targets: [{}, {for: 5m}]", "routing[0].targets[0]: has no `for`, so the next is never"),
         ("targets: [{for: 5}, {}]", "routing[0].targets[0].for: `5` has no unit"),
         ("targets: [{for: 1bd}, {}]", "routing[0].targets[0].for: `1bd`: business days count in"),
         ("targets: [{tem: desk}]", "routing[0].targets[0].tem: unknown key `tem`: did you mean "

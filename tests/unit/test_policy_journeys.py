@@ -46,6 +46,7 @@ claim_lease: 30m
 switches:
   - {from: whatsapp, to: email, reasons: [agent], consent: ask}
   - {from: email, to: whatsapp, reasons: [agent], consent: recorded}
+  - {from: phone, to: whatsapp, reasons: [call_missed], consent: none}
 tests:
   - name: it
     journey:
@@ -187,6 +188,26 @@ def test_a_switch_of_channel_and_its_code() -> None:
     ) == []  # fmt: skip
 
 
+def test_a_switch_that_the_policy_starts_by_itself() -> None:
+    missed = "at: 2026-11-17T10:00, given: {channel: phone, kind: call_missed}"
+    answer = "given: {channel: whatsapp, text: You called, product: claims, code: true}"
+    assert differences(
+        missed, f"at: 2026-11-17T10:05, {answer}, expect: {{case: same, team: desk}}"
+    ) == []  # fmt: skip
+
+
+def test_a_code_without_an_offer_is_a_difference() -> None:
+    coded = "given: {channel: email, text: Here I am, code: true}"
+    (found,) = differences(
+        f"at: 2026-11-17T10:00, {CHAT}",
+        f"at: 2026-11-17T10:10, {coded}",
+    )
+    assert found == (
+        f"line {FIRST_LINE + 1}: code: no switch to this channel is on offer, so the customer has "
+        "no code: offer one in a step before, or leave `code` out"
+    )
+
+
 def test_calls_notes_priorities_and_pauses() -> None:
     call = "given: {channel: phone, kind: call_missed}"
     assert differences(
@@ -288,10 +309,10 @@ def test_a_deed_for_a_customer_without_a_case() -> None:
 @pytest.mark.parametrize(
     ("steps", "expected"),
     [
-        (["at: 2026-11-17T10:00, do: {claim: jo}"], "-2 tests[0]: a journey begins with"),
+        (["at: 2026-11-17T10:00, do: {claim: jo}"], "0 tests[0].journey[0]: a journey begins with"),
         (
             [f"at: 2026-11-17T10:00, {CHAT}", f"at: 2026-11-17T09:59, {CHAT}"],
-            "-2 tests[0]: journey[1] comes before the step before it",
+            "1 tests[0].journey[1].at: comes before the step before it",
         ),
         (
             [f"at: 2026-11-17T10:00, {CHAT}", "at: 2026-11-17T10:01, do: {claim: a, note: b}"],

@@ -18,7 +18,7 @@ from services.router.api.policy_text import JSON, YAML
 from services.router.handlers import Handlers
 from services.router.trial.process import Line, Order
 from services.router.trial.runs import DryRuns, Ended, Run
-from services.router.versions.candidate import Checks
+from services.router.versions.candidate import Checks, decoded
 from shared.database import transaction
 from shared.durations import Duration
 from shared.errors import Invalid, RegieError, Unavailable
@@ -71,7 +71,7 @@ def routes(handlers: Handlers) -> APIRouter:
         until = runtime.now()
         order = Order(
             url=runtime.engine.url.render_as_string(hide_password=False),
-            candidate=_decoded(body),
+            candidate=decoded(body),
             since=_instant(since, until),
             until=until,
         )
@@ -168,10 +168,3 @@ def _read_instant(since: str, now: datetime) -> datetime:
     if "T" in since:  # in an address, a plus that was not encoded is a space
         return datetime.fromisoformat(since.replace(" ", "+"))
     return Duration.parse(since).before(now)
-
-
-def _decoded(body: bytes) -> str:
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Invalid("the body is not UTF-8: save the file as UTF-8", name="not-utf8") from error

@@ -80,10 +80,15 @@ class RollbackBody(Body):
 
 
 def routes(handlers: Handlers) -> APIRouter:
-    engine, policies = handlers.runtime.engine, handlers.policies
-    allowed = Guard.of(handlers.runtime.settings.allow_private_targets)
-    changes = Changes(policies, Checks(policies.accounts, allowed))
     router = APIRouter(prefix="/v1/policy", tags=["policy"])
+    _reading(router, handlers)
+    _listing(router, handlers)
+    _changing(router, handlers)
+    return router
+
+
+def _reading(router: APIRouter, handlers: Handlers) -> None:
+    engine, policies = handlers.runtime.engine, handlers.policies
 
     @router.get("", response_class=Response, responses=_GIVEN)
     async def get_policy(
@@ -94,6 +99,19 @@ def routes(handlers: Handlers) -> APIRouter:
             current = await policies.in_force(connection)
             found = await _found(connection, current.version)
         return await text_of(*found, accept, if_none_match)
+
+    @router.get("/versions/{version}", response_class=Response, responses=_GIVEN)
+    async def get_version(
+        _: Reader, version: Number, accept: Accept = YAML, if_none_match: Held = None
+    ) -> Response:
+        """The text of one version: what a decision that names it was made under."""
+        async with transaction(engine) as connection:
+            found = await _found(connection, version)
+        return await text_of(*found, accept, if_none_match)
+
+
+def _listing(router: APIRouter, handlers: Handlers) -> None:
+    engine, policies = handlers.runtime.engine, handlers.policies
 
     @router.get("/versions")
     async def list_versions(
@@ -108,14 +126,11 @@ def routes(handlers: Handlers) -> APIRouter:
         more = len(rows) > limit
         return Versions(items=items, next_cursor=encode_cursor(items[-1].version) if more else None)
 
-    @router.get("/versions/{version}", response_class=Response, responses=_GIVEN)
-    async def get_version(
-        _: Reader, version: Number, accept: Accept = YAML, if_none_match: Held = None
-    ) -> Response:
-        """The text of one version: what a decision that names it was made under."""
-        async with transaction(engine) as connection:
-            found = await _found(connection, version)
-        return await text_of(*found, accept, if_none_match)
+
+def _changing(router: APIRouter, handlers: Handlers) -> None:
+    policies = handlers.policies
+    allowed = Guard.of(handlers.runtime.settings.allow_private_targets)
+    changes = Changes(policies, Checks(policies.accounts, allowed))
 
     @router.put(
         "",
@@ -125,7 +140,8 @@ def routes(handlers: Handlers) -> APIRouter:
     async def put_policy(who: Admin, request: Request, reason: Reason = "") -> Response:
         """Checks the policy and puts it in force, in every router from its next batch on.
 
-        `If-Match` names the version it was made from. Refused with all that is wrong at once.
+        `If-Match` names the version it was made from. Refused with all that is wrong at once;
+        `warnings` tell what is worth knowing, such as open cases of a team that it drops.
         """
         body = await read_body(request, LARGEST)
         change = Change(who.actor, reason, if_match(request.headers.get("if-match")))
@@ -145,8 +161,6 @@ def routes(handlers: Handlers) -> APIRouter:
             handlers, request, who, await request.body(),
             lambda connection: changes.roll_back(connection, body.version, change),
         )  # fmt: skip
-
-    return router
 
 
 async def _change(

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from services.router.rules.condition_tokens import tokens_of
 from services.router.rules.reach import alternatives, unreached
 from shared.yamlfile import Document, Path, Problem, nearest
 
@@ -114,13 +115,15 @@ def _is_always(condition: str) -> bool:
 
 
 def _condition_of(rule: Any) -> str:
-    """The source of a rule's condition on one line; empty for what cannot be read."""
+    """A rule's condition in its pieces, without comments; empty for what cannot be read."""
     if not isinstance(rule, dict):
         return ""
     condition = rule.get("when")
-    if condition is None:
+    if condition is None or condition is True:
         return _ALWAYS
-    return " ".join(condition.split()) if isinstance(condition, str) else ""
+    if not isinstance(condition, str):
+        return ""
+    return " ".join(token.text for token in tokens_of(condition))
 
 
 # --- teams -----------------------------------------------------------------------------------

@@ -10,13 +10,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from typing import Final
 
 import cel
 
+from services.router.rules.condition_cost import (
+    MACROS,
+    MOST_SECONDS,
+    slow_patterns,
+    too_costly,
+    too_slow,
+)
 from services.router.rules.condition_tokens import Token, content, is_variable, tokens_of
 from services.router.rules.condition_words import Words, wrong_words
-from services.router.rules.conditions import MEMBERS, Condition, Evaluation, Facts, said
+from services.router.rules.conditions import (
+    MEMBERS,
+    MOST_TEXT,
+    Condition,
+    Evaluation,
+    Facts,
+    said,
+)
 from shared.yamlfile import nearest
 
 MOST_SOURCE: Final = 4_000
@@ -29,12 +45,20 @@ _FUNCTIONS: Final = frozenset((
 _TYPES: Final = frozenset((
     "int", "uint", "double", "string", "bytes", "bool", "list", "map", "null_type", "type",
 ))  # fmt: skip
-_MACROS: Final = frozenset(("all", "exists", "exists_one", "map", "filter"))
+_MEANT: Final = {"=": "==", "or": "||", "and": "&&", "not": "!"}
+_ALWAYS: Final = (
+    "is no condition: write CEL in quotes, or leave `when` out: a rule without it is for everything"
+)
+_NEVER: Final = "is no condition: take the whole rule out, as it would never match"
+_LONG: Final = "some words " * (MOST_TEXT // 11)
+_MOST_TRIED: Final = 100
 _ANY_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def compile_condition(source: object, words: Words) -> Condition:
     """Raises ValueError with all that is wrong with it, and what would be right."""
+    if isinstance(source, bool):
+        raise ValueError(f"`{str(source).lower()}` {_ALWAYS if source else _NEVER}")
     if not isinstance(source, str):
         raise ValueError(
             f"`{source}` is no condition: write CEL in quotes, 'kind == \"voicemail\"'"
@@ -42,22 +66,28 @@ def compile_condition(source: object, words: Words) -> Condition:
     source = source.strip()
     if len(source) > MOST_SOURCE:
         raise ValueError(f"a condition has at most {MOST_SOURCE} characters")
+    tokens = tokens_of(source)
+    if costly := list(dict.fromkeys(too_costly(tokens))):
+        raise ValueError("; ".join(costly))
     try:
         condition = Condition.of(source)
     except ValueError as error:
-        raise ValueError(f"`{source}` is no CEL: {_syntax(error)}") from None
-    tokens = tokens_of(source)
+        raise ValueError(f"`{source}` is no CEL: {_syntax(error, tokens)}") from None
     wrong = [*_wrong_names(condition.program, tokens, words), *wrong_words(tokens, words)]
-    wrong = wrong or list(_wrong_answers(condition, tokens))
+    wrong = wrong or list(slow_patterns(tokens)) or list(_wrong_answers(condition, tokens))
     if wrong:
         raise ValueError("; ".join(dict.fromkeys(wrong)))
     return condition
 
 
-def _syntax(error: ValueError) -> str:
-    """`column 9: mismatched input …` from the parser's picture of it."""
+def _syntax(error: ValueError, tokens: Sequence[Token]) -> str:
+    """`column 9: mismatched input …` from the parser's picture of it, or what was meant."""
     match = re.search(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)", str(error))
-    return f"column {match[2]}: {match[3]}" if match else said(error)
+    words = dict.fromkeys(t.text for t in tokens if t.kind != "text" and t.text.lower() in _MEANT)
+    meant = [f"write `{_MEANT[word.lower()]}`, not `{word}`" for word in words]
+    if match is None:
+        return said(error)
+    return f"column {match[2]}: {', '.join(meant) or match[3]}"
 
 
 # --- names -----------------------------------------------------------------------------------
@@ -81,7 +111,7 @@ def _bound_by_macros(tokens: Sequence[Token]) -> set[str]:
     return {
         tokens[at + 2].text
         for at, token in enumerate(tokens[:-3])
-        if token.text in _MACROS and tokens[at + 1].text == "(" and tokens[at + 3].text == ","
+        if token.text in MACROS and tokens[at + 1].text == "(" and tokens[at + 3].text == ","
     }
 
 
@@ -104,6 +134,12 @@ def _wrong_answers(condition: Condition, tokens: Sequence[Token]) -> Iterator[st
     """What trials show. Attributes are anything, so what goes wrong with them is left to has()."""
     for facts in _made_up(tokens):
         evaluation = Evaluation(facts, _ANY_TIME, {}, condition.names | {"team"})
+        if too_slow(partial(evaluation.answer, condition)):
+            yield (
+                f"`{condition.shown}` takes more than {MOST_SECONDS * 1000:.0f} ms, for every "
+                "message: ask for less, or in several rules"
+            )
+            return
         try:
             answer = evaluation.answer(condition)
         except Exception as error:
@@ -115,9 +151,11 @@ def _wrong_answers(condition: Condition, tokens: Sequence[Token]) -> Iterator[st
 
 
 def _made_up(tokens: Sequence[Token]) -> Iterator[Facts]:
-    """An empty event, and for each word one that has it everywhere."""
+    """An empty event, one that is as long as any, and for words one that has each everywhere."""
     yield Facts()
-    for word in dict.fromkeys(content(token) for token in tokens if token.kind == "text"):
+    yield Facts(subject=_LONG, text=_LONG)
+    words = dict.fromkeys(content(token) for token in tokens if token.kind == "text")
+    for word in islice(words, _MOST_TRIED):
         yield Facts(
             channel=word, account=word, kind=word, subject=word, text=word, product=word,
             priority=word, tags=(word,), customer_group=word, customer_language=word,

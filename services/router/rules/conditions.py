@@ -19,6 +19,8 @@ from services.router.calendars import Calendar
 
 MOST_TEXT: Final = 10_000
 _MOST_SHOWN: Final = 200
+_ENDLESS: Final = 2**63
+_LARGEST: Final = 2**1023
 NAMES: Final = (
     "channel", "account", "kind", "subject", "text", "product", "priority", "tags", "attributes",
     "customer", "message", "team",
@@ -113,7 +115,7 @@ class Evaluation:
         functions = {"open": _opener(calendars, now)} if "open" in names else None
         try:
             self._context = cel.Context(values, functions)
-        except ValueError:  # half a character (a lone surrogate) cannot be handed over
+        except (ValueError, OverflowError):  # half a character (a lone surrogate), or a huge number
             self._context = cel.Context(_whole(values), functions)
 
     def set(self, **values: str | Sequence[str]) -> None:
@@ -170,13 +172,16 @@ def _opener(calendars: Mapping[str, Calendar], now: datetime) -> Callable[[str],
 
 
 def _whole(value: Any) -> Any:
-    """The same with every lone surrogate replaced, however deep it stands."""
+    """The same with every lone surrogate replaced, however deep it stands, and no number beyond
+    what CEL counts with."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):
         return {str(_whole(key)): _whole(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_whole(item) for item in value]
+    if isinstance(value, int) and not -_ENDLESS <= value < _ENDLESS:
+        return max(-_LARGEST, min(value, _LARGEST)) * 1.0
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Final, get_args
@@ -33,7 +33,7 @@ SUPERVISORS: Final = "supervisors"
 _FIRST_YEAR: Final = 2000
 _LAST_YEAR: Final = 2200
 _MOST_YEARS: Final = 10
-_A_MILLENNIUM: Final = datetime(2000, 1, 1)  # any date would do
+_ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def _wall_clock(duration: Duration) -> Duration:
 
 
 def _not_for_ever(duration: Duration) -> Duration:
-    if duration.after(_A_MILLENNIUM) > Duration(_MOST_YEARS, "y").after(_A_MILLENNIUM):
+    if duration.after(_ANY_TIME) > Duration(_MOST_YEARS, "y").after(_ANY_TIME):
         raise ValueError(f"`{duration}` is too long: at most {_MOST_YEARS}y")
     return duration
 

@@ -2,8 +2,8 @@
 
 Each step is what it would be in service: a message is joined and taken, a deed is decided, and
 between the steps every clock that falls due is fired at its own instant. What is sent to a customer
-is reported sent at once, and a switch that the policy starts by itself is offered. A step comes before what falls due at the same instant: a reply in the
-last moment is in time.
+is reported sent at once, and a switch that the policy starts by itself is offered. A step comes
+before what falls due at the same instant: a reply in the last moment is in time.
 """
 
 from __future__ import annotations

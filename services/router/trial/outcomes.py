@@ -61,8 +61,8 @@ def differences(policy: Policy, step: JourneyStep, came: Came) -> Iterator[str]:
         return
     if came.without_code:
         yield (
-            "code: no switch to this channel is on offer, so the customer has no code: offer one in "
-            "a step before, or leave `code` out"
+            "code: no switch to this channel is on offer, so the customer has no code: offer one "
+            "in a step before, or leave `code` out"
         )
     for what, value in _came(came.case, came).items():
         expected = getattr(expect, what)

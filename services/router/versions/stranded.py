@@ -22,12 +22,11 @@ async def stranded(connection: AsyncConnection, policy: Policy) -> list[dict[str
 
 
 def _message(team: str, cases: int, default: str) -> str:
-    has, they = (
-        ("1 open case is", "it goes") if cases == 1 else (f"{cases} open cases are", "each goes")
-    )
+    are, they = ("case is", "it goes") if cases == 1 else ("cases are", "each goes")
     return (
-        f"{has} with team `{team}`, which this policy does not have: {they} to `{default}`, the team "
-        "for everything else, at its next change or breach; hand it over before, or keep the team"
+        f"{cases} open {are} with team `{team}`, which this policy does not have: {they} to "
+        f"`{default}`, the team for everything else, at the next change or breach; keep the team "
+        "until then if that is wrong"
     )
 
 
