@@ -98,6 +98,8 @@ def _summary(report: dict[str, Any]) -> str:
         f"{report['since'][:16].replace('T', ' ')}, {report['events']} events in "
         f"{report['seconds']:.1f} s"
     )
+    if not report["cases"]:
+        return f"{what}\nno case got a message in this time: nothing was compared"
     return f"{what}\nnothing would have been different" if report["same"] else what
 
 

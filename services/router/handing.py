@@ -39,7 +39,7 @@ def accept_handoff(turn: Turn, command: AcceptHandoff) -> None:
         return
     if not turn.policy.has_team(offer.to_team):
         raise Conflict(
-            f"the policy has no team {offer.to_team} any more: decline it, and have it sent elsewhere",
+            f"the policy has no team {offer.to_team} any more: decline it, and have it sent on",
             name="unknown-team",
         )
     turn.record(ev.HandoffAccepted(handoff_id=offer.handoff_id, by=command.agent, how="agent"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from services.router.commands import Claim, PassTime, Release
 from services.router.giving import Giving
 from shared.api_keys import Grant, create
 from shared.database import transaction
+from shared.events import MessageReceived
 from shared.web import encode_cursor
 from shared.web.app import make_app
 from tests.builders import NOON, after, mail, message, sender
@@ -102,6 +103,10 @@ async def hear(room: Room, *texts: str, by: Callable[..., Any] = message) -> Non
             for number, text in enumerate(texts, done)
         )
     )
+
+
+def without_window(text: str, at: datetime, **given: Any) -> MessageReceived:
+    return message(text, at, reply_window_closes_at=None, **given)
 
 
 async def is_online(client: Client, **more: Any) -> None:
@@ -286,7 +291,8 @@ async def test_ones_own_capacity_stands_before_the_teams(room: Room, agent: Make
 
 
 async def test_only_cases_whose_clock_runs_count(room: Room, agent: MakeClient) -> None:
-    await hear(room, "parcel 1", "hello", "parcel, whenever you like")
+    await hear(room, "parcel 1", "hello")
+    await hear(room, "parcel, whenever you like", by=without_window)
     jo = await agent("jo")
     taken = [(await jo.post("/v1/inbox/next")).json() for _ in range(3)]
     assert [case["due_at"] is None for case in taken] == [False, False, True]

@@ -271,6 +271,8 @@ async def test_lines_tell_the_progress_and_end_with_the_report(room: Room, door:
         ("30d", b"\xff\xfe", "policy-invalid"),
         ("3bd", SOURCE, "since-invalid"),
         ("yesterday", SOURCE, "since-invalid"),
+        ("0001-01-01T00:00:00%2B14:00", SOURCE, "since-invalid"),
+        ("1899-12-31T00:00:00Z", SOURCE, "since-invalid"),
         ("2026-11-17", SOURCE, "since-invalid"),
         ("2026-11-17T09:00:00", SOURCE, "since-invalid"),
         ("2027-11-17T09:00:00Z", SOURCE, "since-invalid"),
@@ -391,3 +393,16 @@ async def test_the_command_shows_tables_or_json(room: Room, door: Door, tmp_path
     assert status == 1
     assert f"{file}:1" in words
     assert "policy-invalid" in words
+
+
+async def test_a_time_without_cases_is_said_in_words(door: Door, tmp_path: Path) -> None:
+    report = (await door.http.post("/v1/policy/dry-run?since=1h", content=SOURCE)).json()
+    assert (report["cases"], report["same"]) == (0, True)
+    assert report["words"][0].startswith("No case got a message in this time")
+    env = {"REGIE_URL": str(door.http.base_url), "REGIE_KEY": ADMIN}
+    file = tmp_path / "candidate.yaml"
+    file.write_text(SOURCE, encoding="utf-8")
+    status, words = await said("policy", "dry-run", str(file), "--since", "1h", env=env)
+    assert status == 0
+    assert "no case got a message in this time" in words
+    assert "nothing would have been different" not in words

@@ -327,7 +327,7 @@ async def test_a_team_that_is_dropped_with_open_cases_is_a_warning(
     stored = await put(admin, small)
     assert (stored.status_code, stored.json()["warnings"]) == (200, [])
     for number in (1, 2):
-        await room.hear(stranger(number))
+        await room.hear(message(sender=stranger(number)))
     fewer = small.replace(", second: {}", "").replace("team: second", "team: desk")
     stored = await put(admin, fewer, seen=2)
     assert (stored.status_code, stored.json()["version"]) == (200, 3), stored.text
@@ -501,9 +501,12 @@ async def test_a_policy_is_read_once_a_version(room: Room, admin: httpx.AsyncCli
     before = reads()
     assert (await put(admin, OTHER)).status_code == 200
     await room.hear(message(sender=stranger(1)))
-    changes = Changes(room.handlers.policies, Checks(room.handlers.policies.accounts, Guard()))
+    policies, change = room.handlers.policies, Change("kim", "", 2)
+    checks = Checks(policies.accounts, Guard(), room.engine, policies.turns)
+    changes = Changes(policies, checks)
+    candidate = await changes.check(OTHER + "# 3\n", change)
     async with transaction(room.engine) as connection:
-        await changes.put(connection, OTHER + "# 3\n", Change("kim", "", 2))
+        await changes.store(connection, candidate, change, "api")
     await room.hear(message(sender=stranger(9)))
     assert reads() == before, "checked there, and not read again, whoever comes first"
     assert {version for _, version in await named(room)} == {2, 3}
@@ -697,3 +700,50 @@ async def decided(room: Room, version: int) -> bool:
 def reads() -> float:
     """How many stored versions this test's processes have read so far."""
     return METRICS.get_sample_value("regie_policy_reads_total") or 0.0
+
+
+# --- one check at a time ---------------------------------------------------------------------
+
+
+async def test_those_who_wait_to_be_checked_hold_no_connection(
+    room: Room, admin: httpx.AsyncClient
+) -> None:
+    """More of them than the database has connections for."""
+    turns, asking = room.handlers.policies.turns, 25
+    turns.most = 60
+    async with asyncio.TaskGroup() as group, turns.turn():
+        puts = [group.create_task(put(admin, f"{OTHER}# {n}\n")) for n in range(asking)]
+        back = group.create_task(admin.post("/v1/policy/rollback", json={"version": 1}))
+        trial = group.create_task(admin.post("/v1/policy/dry-run", content=OTHER))
+        await until(lambda: _waiting(room, asking + 2))
+        assert (await admin.get("/v1/inbox")).status_code == 200
+        for task in (*puts[1:], back, trial):
+            task.cancel()
+    assert puts[0].result().status_code == 200
+    assert turns.waiting == 0
+
+
+async def _waiting(room: Room, number: int) -> bool:
+    return room.handlers.policies.turns.waiting == number
+
+
+async def test_who_waited_too_long_is_told_to_come_again(
+    room: Room, admin: httpx.AsyncClient
+) -> None:
+    turns = room.handlers.policies.turns
+    turns.most = 0.01
+    async with turns.turn():
+        answer = await put(admin, OTHER)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+    assert "nothing was changed, try again" in answer.json()["detail"]
+
+
+async def test_a_repeat_is_answered_without_another_check(
+    room: Room, admin: httpx.AsyncClient
+) -> None:
+    keyed = {"Idempotency-Key": "once"}
+    first = await put(admin, OTHER, headers=keyed)
+    async with room.handlers.policies.turns.turn():
+        again = await put(admin, OTHER, headers=keyed)
+    assert (first.status_code, again.content) == (200, first.content)
+    assert again.headers["idempotent-replayed"] == "true"

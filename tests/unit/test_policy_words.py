@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from time import process_time
 
 import pytest
 
@@ -71,16 +72,16 @@ WORDS = Words.of(
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("channel == 5", '`channel` is text, never a number: write channel == "5"'),
-        ("10 != account", '`account` is text, never a number: write account != "10"'),
-        ("team == true", "`team` is text, never a truth"),
-        ("customer.group == null", "`customer.group` is text, never a nothing"),
-        ("channel in ['email', 5]", '`channel` is text, never a number: write channel == "5"'),
+        ("channel == 5", '`channel` is text, never 5: write channel == "5"'),
+        ("10 != account", '`account` is text, never 10: write account != "10"'),
+        ("team == true", "`team` is text, never true"),
+        ("customer.group == null", "`customer.group` is text, never null"),
+        ("channel in ['email', 5]", '`channel` is text, never 5: write channel == "5"'),
         ('customer.internal == "yes"', 'is true or false, never "yes": write customer.internal'),
         ('customer["known"] == 1', "`customer.known` is true or false, never 1"),
         ('tags == "a"', '`tags` is a list, never "a": write "a" in tags'),
         ("5 in tags", 'tags are text: write "5" in tags'),
-        ('customer == "gold"', "name a part of it, such as customer.group"),
+        ('customer == "gold"', "name one, such as customer.group"),
         ('customer.group == "golden"', "unknown group `golden`: did you mean `gold`?"),
         ('"golden" == customer.group', "unknown group `golden`: did you mean `gold`?"),
         ('customer.group in ["gold", "sliver"]', "unknown group `sliver`"),
@@ -206,3 +207,11 @@ def test_many_words_do_not_take_for_ever() -> None:
     both = f"text in [{words}] && subject in [{words}]"
     assert len(alternatives(both)) == 1
     assert hidden(both, f"{both} && customer.known", 'text == "w1"') == [(1, (0,))]
+
+
+def test_many_rules_do_not_take_for_ever() -> None:
+    """Each is looked up by its rarest part: told pairwise, 500 rules would take ten seconds."""
+    rules = [f'text.contains("word {n} a") && channel != "email"' for n in range(500)]
+    begun = process_time()
+    assert hidden(*rules, 'text == "it has word 7 a in it" && channel == "sms"') == [(500, (7,))]
+    assert process_time() - begun < 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -19,7 +19,6 @@ from services.router.handlers import Handlers
 from services.router.trial.process import Line, Order
 from services.router.trial.runs import DryRuns, Ended, Run
 from services.router.versions.candidate import Checks, decoded
-from shared.database import transaction
 from shared.durations import Duration
 from shared.errors import Invalid, RegieError, Unavailable
 from shared.guard import Guard
@@ -32,6 +31,7 @@ Since = Annotated[
 ]
 LARGEST: Final = 1024 * 1024
 LINES: Final = "application/x-ndjson"
+_OLDEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -53,7 +53,8 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 def routes(handlers: Handlers) -> APIRouter:
     runtime = handlers.runtime
     allowed = Guard.of(runtime.settings.allow_private_targets)
-    checks = Checks(handlers.policies.accounts, allowed)
+    policies = handlers.policies
+    checks = Checks(policies.accounts, allowed, runtime.engine, policies.turns)
     runs = DryRuns()
     router = APIRouter(prefix="/v1/policy", tags=["policy"])
 
@@ -75,8 +76,7 @@ def routes(handlers: Handlers) -> APIRouter:
             since=_instant(since, until),
             until=until,
         )
-        async with transaction(runtime.engine) as connection:
-            await checks.pass_all(connection, order.candidate)
+        await checks.pass_all(order.candidate)
         return Trial(runs, order, LINES in request.headers.get("accept", ""))
 
     return router
@@ -156,9 +156,10 @@ def _instant(since: str, now: datetime) -> datetime:
             "2026-11-01T00:00:00Z",
             name="since-invalid",
         ) from error
-    if at.tzinfo is None or at >= now:
+    if at.tzinfo is None or not _OLDEST <= at < now:
         raise Invalid(
-            "`since` must lie in the past and name its zone: 30d, or 2026-11-01T00:00:00Z",
+            f"`since` must lie in the past, after {_OLDEST.year}, and name its zone: 30d, or "
+            "2026-11-01T00:00:00Z",
             name="since-invalid",
         )
     return at

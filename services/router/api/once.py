@@ -53,6 +53,19 @@ async def once(
             return response
 
 
+async def answered(
+    handlers: Handlers, request: Request, who: Caller, given: bytes
+) -> Response | None:
+    """The answer to this request, if it was given before: for what takes long before `once`."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    place = (who.key_id, f"{request.method} {request.url.path}")
+    async with transaction(handlers.runtime.engine) as connection:
+        before = await idempotency.begin(connection, key, *place, idempotency.fingerprint(given))
+    return None if before is None else before.response()
+
+
 async def _attempt(
     handlers: Handlers, request: Request, who: Caller, work: Work, given: bytes | None
 ) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
@@ -13,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from services.router.api.actions import Body
-from services.router.api.once import once
+from services.router.api.once import answered, once
 from services.router.api.policy_text import JSON, YAML, text_of
 from services.router.handlers import Handlers
 from services.router.versions import rows as versions
-from services.router.versions.candidate import Checks, decoded
+from services.router.versions.candidate import Candidate, Checks, decoded
 from services.router.versions.changes import Change, Changes, Made
 from services.router.versions.rows import Version
 from shared.database import transaction
@@ -130,7 +131,8 @@ def _listing(router: APIRouter, handlers: Handlers) -> None:
 def _changing(router: APIRouter, handlers: Handlers) -> None:
     policies = handlers.policies
     allowed = Guard.of(handlers.runtime.settings.allow_private_targets)
-    changes = Changes(policies, Checks(policies.accounts, allowed))
+    engine = handlers.runtime.engine
+    changes = Changes(policies, Checks(policies.accounts, allowed, engine, policies.turns))
 
     @router.put(
         "",
@@ -148,7 +150,8 @@ def _changing(router: APIRouter, handlers: Handlers) -> None:
         source = decoded(body)
         return await _change(
             handlers, request, who, body + b"\0" + reason.encode(),
-            lambda connection: changes.put(connection, source, change),
+            lambda: changes.check(source, change),
+            partial(changes.store, change=change, origin="api"),
         )  # fmt: skip
 
     @router.post("/rollback", response_model=StoredView)
@@ -159,7 +162,8 @@ def _changing(router: APIRouter, handlers: Handlers) -> None:
         change = Change(who.actor, reason, seen)
         return await _change(
             handlers, request, who, await request.body(),
-            lambda connection: changes.roll_back(connection, body.version, change),
+            lambda: changes.check_earlier(body.version),
+            partial(changes.store, change=change, origin="rollback"),
         )  # fmt: skip
 
 
@@ -168,13 +172,18 @@ async def _change(
     request: Request,
     who: Caller,
     given: bytes,
-    make: Callable[[AsyncConnection], Awaitable[Made]],
+    check: Callable[[], Awaitable[Candidate]],
+    store: Callable[[AsyncConnection, Candidate], Awaitable[Made]],
 ) -> Response:
-    """In force here as soon as it is committed."""
+    """Checked, then stored; in force here as soon as it is committed."""
+    before = await answered(handlers, request, who, given)
+    if before is not None:
+        return before
+    candidate = await check()
     done: list[Made] = []
 
     async def work(connection: AsyncConnection) -> Response:
-        done.append(await make(connection))
+        done.append(await store(connection, candidate))
         return _stored(done[-1])
 
     response = await once(handlers, request, who, work, given=given)

@@ -33,6 +33,7 @@ _LITERAL_SIGNS: Final = {"[": "list", "{": "map", "-": "number"}
 _ESCAPED: Final = re.compile(
     r"\\{1,2}(?:U[0-9A-Fa-f]{8}|u[0-9A-Fa-f]{4}|[xX][0-9A-Fa-f]{2}|[pP](?:\{[^}]*\}|\w)|.)"
 )
+_EACH: Final = re.compile(rf"({_ESCAPED.pattern})|.")
 _IN_PATTERNS: Final = re.compile(r"\[[^\]]*\]|\(\?P?<\w+>")
 
 
@@ -197,7 +198,7 @@ def _wrong_kind(name: str, operator: str, literal: Literal) -> list[str]:
     if name in _TEXTS and literal.kind != "text":
         like = f'"{shown}"' if literal.kind == "number" and shown != "-" else '"…"'
         sign = "==" if operator == "in" else operator
-        return [f"`{name}` is text, never a {literal.kind}: write {name} {sign} {like}"]
+        return [f"`{name}` is text, never {shown}: write {name} {sign} {like}"]
     if name in _TRUTHS and literal.kind != "truth":
         return [f"`{name}` is true or false, never {shown}: write {name}, or !{name}"]
     if name in _LISTS and literal.kind != "list":
@@ -232,5 +233,5 @@ def _capitals(name: str, token: Token, *, pattern: bool) -> Iterator[str]:
         plain = "" if "(?i" in plain else _IN_PATTERNS.sub("", plain)
         plain = re.sub(r"\(\?[A-Za-z-]+[:)]", "", plain)
     if plain != plain.lower():
-        right = re.sub(r"(\\.)|(.)", lambda m: m[1] or m[2].lower(), word)
+        right = _EACH.sub(lambda match: match[1] or match[0].lower(), word)
         yield f"`{name}` is in lower case and never has `{word}` in it: write `{right}`"

@@ -36,7 +36,7 @@ class Example(Section):
     def _no_empty_field(self) -> Self:
         for name in sorted(self.model_fields_set):
             if getattr(self, name) is None:
-                raise Within((name,), 'is empty: give it a value ("" for none), or leave it out')
+                raise Within((name,), "is empty: give it a value, or leave it out")
         return self
 
 

@@ -25,7 +25,12 @@ from services.router.rules.parts import (
 )
 
 _MOST_ALTERNATIVES: Final = 64
+_MOST_FILED: Final = 8
+_WORD, _SEARCHED, _OTHER = "word", "searched", "other"
 _OPENING: Final = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+
+
+_Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +67,20 @@ def _each(written_out: Iterable[Alternative]) -> Iterator[Alternative]:
         yield from one_by_one(parts)
 
 
-_Key = tuple[str, str | None]
-
-
 class _Earlier:
-    """The alternatives of the rules so far, each filed under one of its parts."""
+    """The alternatives of the rules so far, each filed under the rarest of its parts."""
 
     def __init__(self) -> None:
         self._always: int | None = None
         self._filed: dict[_Key, list[tuple[Alternative, int]]] = {}
+        self._searched: set[str] = set()
 
     def add(self, index: int, written_out: Iterable[Alternative]) -> None:
         for parts in written_out:
             if parts:
-                key = min(map(_key, parts), key=lambda key: (key[1] is None, str(key)))
+                key = min(map(_key, parts), key=lambda key: len(self._filed.get(key, ())))
                 self._filed.setdefault(key, []).append((parts, index))
+                self._searched.update([key[0]] if key[1] == _SEARCHED else ())
             elif self._always is None:
                 self._always = index
 
@@ -86,19 +90,38 @@ class _Earlier:
             return ()
         if self._always is not None:
             return (self._always,)
-        found = [self._hides(parts) for parts in written_out]
-        certain = {index for index in found if index is not None}
-        return tuple(sorted(certain)) if None not in found else None
+        certain = set()
+        for parts in written_out:
+            index = self._hides(parts)
+            if index is None:
+                return None
+            certain.add(index)
+        return tuple(sorted(certain))
 
     def _hides(self, parts: Alternative) -> int | None:
-        keys = {key for part in parts for key in (_key(part), (part.text, None))}
+        keys = {key for part in parts for key in self._keys(part)}
         filed = (each for key in keys for each in self._filed.get(key, ()))
         return min((index for other, index in filed if _implies(parts, other)), default=None)
 
+    def _keys(self, part: Part) -> Iterator[_Key]:
+        """Under which parts that this one implies can be filed."""
+        yield (part.text, _OTHER, "")
+        if part.word is not None:
+            yield (part.text, _WORD, part.word)
+        if part.text in self._searched and not part.negated and part.how != "but":
+            text = min(part.words, default="")
+            for end in range(len(text) + 1):
+                for start in range(max(0, end - _MOST_FILED), end + 1):
+                    yield (part.text, _SEARCHED, text[start:end])
+
 
 def _key(part: Part) -> _Key:
-    """What is one word is found by it; what else a name may be, by the name."""
-    return (part.text, part.word)
+    """One word is filed by it, what is searched for by its beginning, all else by the name."""
+    if part.word is not None:
+        return (part.text, _WORD, part.word)
+    if part.how in FOUND and not part.negated:
+        return (part.text, _SEARCHED, min(part.words)[:_MOST_FILED])
+    return (part.text, _OTHER, "")
 
 
 def _implies(parts: Alternative, other: Alternative) -> bool:

@@ -14,6 +14,8 @@ from uuid import UUID
 from services.router.trial.replaying import Refusal, Replayed, Trial
 from services.router.trial.report import (
     METRICS,
+    NOTHING_THERE,
+    WORDS,
     BreachRow,
     Cases,
     DeadlineRow,
@@ -110,6 +112,7 @@ class Differences:
             ),
             not_replayed=sorted(self._refused.values(), key=lambda row: -row.count)[:_MOST_ROWS],
             kept=self._kept,
+            words=WORDS if self.cases else (NOTHING_THERE, *WORDS),
         )  # fmt: skip
 
     # --- teams and rules -----------------------------------------------------------------------

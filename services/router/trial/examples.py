@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from services.router.calendars import NeverOpen
 from services.router.deadlines import plan
 from services.router.policy import Facts, Policy, ServiceLevel
 from services.router.rules.model import METRICS, Expected, Given, PolicyTest
@@ -36,10 +37,17 @@ def run_tests(policy: Policy) -> list[TestResult]:
         TestResult(
             test.name,
             policy.document.line(("tests", index)),
-            tuple(_differences(policy, test, index)),
+            _differences_or_why_none(policy, test, index),
         )
         for index, test in enumerate(policy.tests)
     ]
+
+
+def _differences_or_why_none(policy: Policy, test: PolicyTest, index: int) -> tuple[str, ...]:
+    try:
+        return tuple(_differences(policy, test, index))
+    except (ArithmeticError, NeverOpen) as error:  # a date that no calendar has
+        return (f"cannot be counted: {error}",)
 
 
 def _differences(policy: Policy, test: PolicyTest, index: int) -> Iterator[str]:

@@ -28,6 +28,10 @@ WORDS: Final = (
     "was, before and after.",
     "A message is counted by its receipt. Edited or deleted words are judged by what is left.",
 )
+NOTHING_THERE: Final = (
+    "No case got a message in this time, so nothing was compared: that nothing differs says "
+    "nothing of this policy. Go further back with `since`."
+)
 
 
 class Cases(msgspec.Struct):

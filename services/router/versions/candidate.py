@@ -11,18 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.router.policy import Policy, PolicyError
 from services.router.rules.accounts import check_accounts
 from services.router.trial.examples import TestResult, run_tests
 from services.router.versions.targets import check_targets
+from services.router.versions.turns import Turns
 from shared import yamlfile
 from shared.errors import Invalid
 from shared.events import Channel
 from shared.guard import Guard
 from shared.yamlfile import Problem
 
+Looked = tuple[Policy, Sequence[Problem], Sequence[TestResult]]
 Told = dict[str, Any]  # {line, field, message}, and `test` where it is one
 
 
@@ -41,14 +43,19 @@ class Checks:
 
     accounts  the channel of each account by name
     allowed   REGIE_ALLOW_PRIVATE_TARGETS
+    engine    what operators' files named is read there; no connection is held meanwhile
+    turns     of the process
     """
 
     accounts: Mapping[str, Channel]
     allowed: Guard
+    engine: AsyncEngine
+    turns: Turns
 
-    async def pass_all(self, connection: AsyncConnection, source: str) -> Candidate:
-        """Raises Invalid: `policy-invalid`, or `policy-tests-failed` where only tests fail."""
-        policy, problems, results = await self._look(connection, source)
+    async def pass_all(self, source: str) -> Candidate:
+        """Raises TooMany, and Invalid: `policy-invalid`, or `policy-tests-failed` where only tests
+        fail."""
+        policy, problems, results = await self._in_turn(source)
         failed = [_test(result) for result in results if not result.passed]
         wrong = [_told(problem) for problem in problems if not problem.warning]
         if wrong:
@@ -58,24 +65,26 @@ class Checks:
             raise _invalid("policy-tests-failed", what, failed)
         return Candidate(policy, [_told(problem) for problem in problems], len(results))
 
-    async def fit(self, connection: AsyncConnection, source: str) -> Candidate:
+    async def fit(self, source: str) -> Candidate:
         """For one that ruled before: a test of its own that fails is only a warning."""
-        policy, problems, results = await self._look(connection, source)
+        policy, problems, results = await self._in_turn(source)
         wrong = [_told(problem) for problem in problems if not problem.warning]
         if wrong:
             raise _invalid("policy-invalid", "this version does not fit any more", wrong)
         failed = [_test(result) for result in results if not result.passed]
         return Candidate(policy, [*map(_told, problems), *failed], len(results))
 
-    async def _look(
-        self, connection: AsyncConnection, source: str
-    ) -> tuple[Policy, Sequence[Problem], Sequence[TestResult]]:
+    async def _in_turn(self, source: str) -> Looked:
+        async with self.turns.turn():
+            return await self._look(source)
+
+    async def _look(self, source: str) -> Looked:
         # Reading and trying go on in a thread: the router has batches to decide meanwhile.
         policy = await asyncio.to_thread(_parse, source)
         problems = [
             *policy.warnings,
             *check_accounts(policy, self.accounts),
-            *await check_targets(connection, policy, self.allowed),
+            *await check_targets(self.engine, policy, self.allowed),
         ]
         results = await asyncio.to_thread(run_tests, policy)
         return policy, sorted(problems, key=lambda problem: problem.line), results

@@ -1,5 +1,8 @@
-"""Putting another policy in force: checked, numbered, stored; all of it in the caller's
-transaction. From its commit on every router decides under it (`Handlers.desk`)."""
+"""Putting another policy in force: checked, then numbered and stored in the caller's transaction.
+From its commit on every router decides under it (`Handlers.desk`).
+
+The check comes first and holds no connection: it takes seconds, in which others need one.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from services.router.versions.candidate import Candidate, Checks
 from services.router.versions.policies import Policies
 from services.router.versions.rows import Origin, Version
 from services.router.versions.stranded import stranded
+from shared.database import transaction
 from shared.errors import NotFound, PreconditionFailed, PreconditionRequired
 
 
@@ -43,8 +47,14 @@ class Changes:
     policies: Policies
     checks: Checks
 
-    async def put(self, connection: AsyncConnection, source: str, change: Change) -> Made:
-        """Raises PreconditionRequired, PreconditionFailed, and Invalid with all that is wrong."""
+    async def check(self, source: str, change: Change) -> Candidate:
+        """Raises PreconditionRequired, PreconditionFailed, TooMany, and Invalid with all that is
+        wrong."""
+        async with transaction(self.checks.engine) as connection:
+            await self._expected(connection, change)
+        return await self.checks.pass_all(source)
+
+    async def _expected(self, connection: AsyncConnection, change: Change) -> None:
         current = await self.policies.in_force(connection)
         if change.seen is None:
             raise PreconditionRequired(
@@ -53,21 +63,20 @@ class Changes:
                 version=current.version,
             )
         await _check_seen(connection, current, change.seen)
-        candidate = await self.checks.pass_all(connection, source)
-        return await self._store(connection, candidate, change, "api")
 
-    async def roll_back(self, connection: AsyncConnection, version: int, change: Change) -> Made:
-        """An earlier version's text as a new version. Raises NotFound, PreconditionFailed, and
+    async def check_earlier(self, version: int) -> Candidate:
+        """An earlier version's text, to be stored as a new one. Raises NotFound, TooMany, and
         Invalid when it does not fit the accounts of today."""
-        found = await versions.find(connection, version)
+        async with transaction(self.checks.engine) as connection:
+            found = await versions.find(connection, version)
         if found is None:
             raise NotFound(f"there is no version {version}: GET /v1/policy/versions lists them")
-        candidate = await self.checks.fit(connection, found[1])
-        return await self._store(connection, candidate, change, "rollback")
+        return await self.checks.fit(found[1])
 
-    async def _store(
+    async def store(
         self, connection: AsyncConnection, candidate: Candidate, change: Change, origin: Origin
     ) -> Made:
+        """Raises PreconditionFailed when another came in between."""
         await versions.alone(connection)
         current = await self.policies.in_force(connection)
         await _check_seen(connection, current, change.seen)

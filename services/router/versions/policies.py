@@ -15,6 +15,7 @@ from services.router.policy import Policy, PolicyError
 from services.router.repeating import repeatedly
 from services.router.rules.accounts import check_accounts
 from services.router.versions import rows as versions
+from services.router.versions.turns import Turns
 from shared.database import transaction
 from shared.errors import Misconfigured, Unavailable
 from shared.events import Channel
@@ -56,6 +57,7 @@ class Policies:
 
     def __init__(self, engine: AsyncEngine, accounts: Mapping[str, Channel]) -> None:
         self.accounts = accounts
+        self.turns = Turns()
         self._engine = engine
         self._current: Policy | None = None
         self._seen = 0  # the newest version that was looked at, readable or not

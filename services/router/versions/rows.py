@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -73,13 +72,9 @@ async def since(connection: AsyncConnection, version: int) -> list[int]:
     return list((await connection.execute(_SINCE, {"version": version})).scalars())
 
 
-async def of_files(connection: AsyncConnection) -> AsyncIterator[tuple[Version, str]]:
-    """What operators' files said, the latest first, one text at a time."""
-    numbers = (await connection.execute(_OF_FILES)).scalars().all()
-    for number in numbers:
-        found = await find(connection, number)
-        if found is not None:
-            yield found
+async def of_files(connection: AsyncConnection) -> list[int]:
+    """The versions that came from operators' files, each text once, the latest first."""
+    return list((await connection.execute(_OF_FILES)).scalars())
 
 
 async def last_loaded(connection: AsyncConnection) -> str | None:

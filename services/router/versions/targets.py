@@ -11,11 +11,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.router.policy import Policy
 from services.router.versions import rows as versions
 from shared import yamlfile
+from shared.database import transaction
 from shared.guard import Forbidden, Guard, Origin, origin_of
 from shared.named_targets import origins_of, webhooks_in
 from shared.yamlfile import Path, Problem
@@ -23,14 +24,12 @@ from shared.yamlfile import Path, Problem
 _WRONG = "leads nowhere: write https://host/path, with a port up to 65535 if any"
 
 
-async def check_targets(
-    connection: AsyncConnection, policy: Policy, allowed: Guard
-) -> list[Problem]:
+async def check_targets(engine: AsyncEngine, policy: Policy, allowed: Guard) -> list[Problem]:
     """What is wrong with its webhooks. `allowed` is REGIE_ALLOW_PRIVATE_TARGETS."""
     urls = dict(webhooks_in(policy.document.data))
     refused = _refused(urls, allowed)
     if refused:
-        async for origins in _operators(connection):
+        async for origins in _operators(engine):
             allowed = replace(allowed, origins=allowed.origins | origins)
             refused = _refused(urls, allowed)
             if not refused:
@@ -54,10 +53,18 @@ def _refusal(url: str, guard: Guard) -> str:
     return ""
 
 
-async def _operators(connection: AsyncConnection) -> AsyncIterator[frozenset[Origin]]:
-    """What each policy file named that was ever loaded at a start, the latest first."""
-    async for _, source in versions.of_files(connection):
-        yield await asyncio.to_thread(_origins, source)
+async def _operators(engine: AsyncEngine) -> AsyncIterator[frozenset[Origin]]:
+    """What each policy file named that was ever loaded at a start, the latest first.
+
+    No connection is held while a text is read.
+    """
+    async with transaction(engine) as connection:
+        numbers = await versions.of_files(connection)
+    for number in numbers:
+        async with transaction(engine) as connection:
+            found = await versions.find(connection, number)
+        if found is not None:
+            yield await asyncio.to_thread(_origins, found[1])
 
 
 def _origins(source: str) -> frozenset[Origin]:
