@@ -8,7 +8,18 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.router.case import Asked, Case, Child, Hop, Kept, Offer, Promise, Result, Route
+from services.router.case import (
+    SPOKEN,
+    Asked,
+    Case,
+    Child,
+    Hop,
+    Kept,
+    Offer,
+    Promise,
+    Result,
+    Route,
+)
 from services.router.evolve_clocks import Rule
 from shared import events as ev
 from shared.events import CaseChanged, Event, Identity
@@ -47,11 +58,15 @@ def _accepted(case: Case, event: ev.HandoffAccepted, change: CaseChanged) -> Cas
 
 
 def _reached(case: Case, offer: Offer | None, event: ev.HandoffAccepted) -> Case:
-    """They named where they are: that is where the new channel reaches them."""
-    if offer is None or not offer.to_channel or not event.address:
+    """On the telephone nobody writes first, so the case is there from now on; where they named a
+    number, that is where it reaches them."""
+    if offer is None or not offer.to_channel:
         return case
-    there = Identity(scheme="e164", value=event.address)
-    return replace(case, routes=case.routes | {offer.to_channel: Route(account="", identity=there)})
+    address = event.address or (offer.address if offer.to_channel == "phone" else "")
+    if address:
+        there = Route(account="", identity=Identity(scheme="e164", value=address))
+        case = replace(case, routes=case.routes | {offer.to_channel: there})
+    return replace(case, channel=offer.to_channel) if offer.to_channel in SPOKEN else case
 
 
 def _result_recorded(case: Case, event: ev.ResultRecorded, change: CaseChanged) -> Case:

@@ -26,6 +26,8 @@ def pass_time(turn: Turn, command: PassTime) -> None:
     for number in [deadline.number for deadline in turn.case.running]:
         if (deadline := _live(turn, number)) is not None:
             _escalate(turn, deadline)
+    if fulfilling.pass_time(turn, command.watermark) and turn.case.state == "waiting_customer":
+        _bring_back(turn, "a promise to the customer is due")
     assignment.end_claim(turn)
     assignment.return_unanswered(turn)
     assignment.relax(turn)

@@ -126,6 +126,11 @@ def _offer_switch(turn: Turn, command: OfferHandoff) -> None:
 
 def _offer_transfer(turn: Turn, command: OfferHandoff) -> None:
     handed = results.handed_over(turn, command.to_team, command.results)
+    if command.to_team == turn.case.team:
+        raise Conflict(
+            f"{command.to_team} has this case: name another team, or release it",
+            name="same-team",
+        )
     if not turn.policy.has_team(command.to_team):
         raise Invalid(f"there is no team {command.to_team!r} in the policy", name="unknown-team")
     _offer(turn, replace(command, results=handed))

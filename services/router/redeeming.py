@@ -95,21 +95,38 @@ class Codes:
     ) -> Redemption | None:
         if not alive(case, desk.policy, desk.now):
             return None
-        if code.redeemed_at is not None or code.hash in self._spent:
-            same = customer == case.customer_id or self._adopts(message, code)
-            return Redemption(Joined(case, "thread"), None) if same else None
         stands = any(offer.handoff_id == code.handoff_id for offer in case.offers)
+        if code.redeemed_at is not None or code.hash in self._spent:
+            return self._spent_one(message, customer, code, case, stands=stands)
         if code.expires_at <= desk.now or not stands:
             return None
         self._spent[code.hash] = _sender(message)
-        if not self._adopts(message, code):
-            return Redemption(Joined(case, "code", "code_from_elsewhere"), code.handoff_id)
-        self._adopted.append((message.sender.identities[0], case.customer_id))
-        return Redemption(Joined(case, "code"), code.handoff_id, adopted=True)
+        return self._accepted(message, customer, code, case) or Redemption(
+            Joined(case, "code", "code_from_elsewhere"), code.handoff_id
+        )
 
-    def _adopts(self, message: MessageReceived, code: Code) -> bool:
-        identities = message.sender.identities
-        return bool(code.address and identities and identities[0].value == code.address)
+    def _spent_one(
+        self, message: MessageReceived, customer: UUID, code: Code, case: Case, *, stands: bool
+    ) -> Redemption | None:
+        """A thread tag for a participant. Whoever was named is still awaited where somebody else
+        spent it."""
+        named = _named(message, code)
+        if stands and named is not None:
+            return self._accepted(message, customer, code, case)
+        same = customer == case.customer_id or named is not None
+        return Redemption(Joined(case, "thread"), None) if same else None
+
+    def _accepted(
+        self, message: MessageReceived, customer: UUID, code: Code, case: Case
+    ) -> Redemption | None:
+        """From the address named, or, where none was, from one the customer has on record."""
+        named = _named(message, code)
+        if named is not None:
+            self._adopted.append((named, case.customer_id))
+            return Redemption(Joined(case, "code"), code.handoff_id, adopted=True)
+        if not code.address and customer == case.customer_id:
+            return Redemption(Joined(case, "code"), code.handoff_id)
+        return None
 
     def _guess(self, message: MessageReceived) -> None:
         self._wrong[_sender(message)] += 1
@@ -171,6 +188,12 @@ async def opens(connection: AsyncConnection, told: str, handoff_id: UUID, now: d
         code.handoff_id == handoff_id and code.redeemed_at is None and code.expires_at > now
         for code in found.values()
     )
+
+
+def _named(message: MessageReceived, code: Code) -> Identity | None:
+    """The sender's identity that the handoff names."""
+    theirs = (i for i in message.sender.identities if code.address and i.value == code.address)
+    return next(theirs, None)
 
 
 def _shown(message: MessageReceived) -> list[str]:

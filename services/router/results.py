@@ -76,7 +76,7 @@ def _check_name(turn: Turn, name: str) -> None:
     """Where the product lists results, only those: a misspelt one would be missing for ever."""
     product = turn.policy.products.get(turn.case.product)
     listed = () if product is None else tuple(product.results)
-    if listed and name not in listed:
+    if listed and name not in listed and name not in _versions(turn.case):
         raise Invalid(
             f"product {turn.case.product} has no result `{name}`: {nearest(name, listed)}",
             name="unknown-result",

@@ -118,9 +118,16 @@ async def attempts(seconds: float) -> AsyncIterator[float]:
 
 
 def free_port() -> int:
+    """Below the ports that outgoing connections are given: one of those could be taken between
+    this look and the server's start, or while it is down to be started again."""
+    import random
     import socket
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

@@ -16,7 +16,7 @@ from tests.builders import NOON, Story, after, message
 POLICY = Policy.parse("""
 name: results
 calendars: {always: {hours: 24/7}}
-teams: {sales: {}, billing: {}, delivery: {}}
+teams: {sales: {}, billing: {}, delivery: {}, shop: {}}
 products:
   kitchens:
     results:
@@ -111,8 +111,8 @@ def test_the_handoff_names_what_goes_along_with_versions() -> None:
     record(story, "sketch", "draft")
     assert offer(story, "billing").results == ("quote v2", "sketch v1")
     assert offer(story, "billing", "sketch").results == ("quote v2", "sketch v1")
-    assert offer(story, "sales", "sketch").results == ("sketch v1",)
-    assert offer(story, "sales", "quote v2").results == ("quote v2",)
+    assert offer(story, "shop", "sketch").results == ("sketch v1",)
+    assert offer(story, "shop", "quote v2").results == ("quote v2",)
 
 
 def test_naming_what_is_not_there_is_refused() -> None:

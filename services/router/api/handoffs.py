@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -12,7 +12,7 @@ from sqlalchemy import text
 from starlette.responses import Response
 
 from services.router import commands as cmd
-from services.router import partners, redeeming
+from services.router import lookup, partners, redeeming
 from services.router.api import views
 from services.router.api.acting import Action, act
 from services.router.api.actions import Body, ReasonBody
@@ -119,7 +119,7 @@ def _command(handlers: Handlers, who: Caller, body: HandoffBody) -> cmd.OfferHan
         reason=body.reason,
         to_team=body.to_team or "",
         to_channel=channel,
-        address=body.address.strip().lower() if channel == "email" else body.address.strip(),
+        address=_address(handlers, channel, body.address.strip()),
         consent=body.consent.model_dump() if body.consent else None,
         results=tuple(body.results),
         code=codes.drawn(secrets.randbits) if channel else "",
@@ -130,6 +130,22 @@ def _command(handlers: Handlers, who: Caller, body: HandoffBody) -> cmd.OfferHan
         partner_token=token,
         answer_url=partners.link(handlers.runtime.settings.public_url, token),
     )
+
+
+_BY_CHANNEL: Final = {"email": "email", "phone": "e164", "sms": "e164", "whatsapp": "e164"}
+
+
+def _address(handlers: Handlers, channel: str, written: str) -> str:
+    """As the channel writes it, so that the message that comes from there is recognised."""
+    scheme = _BY_CHANNEL.get(channel)
+    if scheme is None or not written:
+        return written
+    regions = (str(a.settings.get("region", "")) for a in handlers.runtime.accounts)
+    known = tuple(dict.fromkeys(filter(None, regions)))
+    identity = lookup.identity(f"{scheme}:{written}", known)
+    if identity in handlers.own:
+        raise Invalid(f"{written} is an address of ours: name the customer's", name="own-address")
+    return identity.value
 
 
 async def _is_code(handlers: Handlers, handoff_id: UUID, told: str) -> bool:

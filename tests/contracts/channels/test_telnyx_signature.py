@@ -20,7 +20,7 @@ from tests.contracts.channels.behaviour import load, named
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
-NOW = datetime.now(UTC).replace(microsecond=0)  # Telnyx's library reads the clock
+NOW = datetime.now(UTC).replace(microsecond=0)
 BODY = b'{"data": {"id": "1", "event_type": "message.received", "payload": {}}}'
 
 
@@ -39,8 +39,17 @@ def account(keys: str = f'"{public(KEY)}"') -> Account:
     return named(load(text), "desk-sms")
 
 
-def signed(body: bytes = BODY, at: datetime = NOW, key: Ed25519PrivateKey = KEY) -> WebhookRequest:
-    stamp = str(int(at.timestamp()))
+@pytest.fixture(autouse=True)
+def now() -> None:
+    """Telnyx's library reads the machine's clock, and this module may be minutes old by now."""
+    global NOW  # noqa: PLW0603 - every helper here reads it
+    NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def signed(
+    body: bytes = BODY, at: datetime | None = None, key: Ed25519PrivateKey = KEY
+) -> WebhookRequest:
+    stamp = str(int((at or NOW).timestamp()))
     signature = base64.b64encode(key.sign(stamp.encode() + b"|" + body)).decode()
     headers = {"telnyx-timestamp": stamp, "telnyx-signature-ed25519": signature}
     return WebhookRequest("POST", "", (), "", headers, body, NOW)
