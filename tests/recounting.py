@@ -299,6 +299,8 @@ class Told:
                 offer = self.handoffs[event.handoff_id]
                 offer |= {"state": "accepted", "ended": at}
                 self.hops += offer["agent"] != "regie"
+                if offer["kind"] == "channel" and offer["to"] in ("phone", "counter"):
+                    self.channel = offer["to"]  # nobody writes first there
             case ev.HandoffDeclined():
                 self.handoffs[event.handoff_id] |= {"state": "declined", "ended": at}
             case ev.HandoffExpired():

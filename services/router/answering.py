@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final
 
 from services.router import clocks, fulfilling, surveying, switching
@@ -12,6 +13,7 @@ from shared import events as ev
 from shared.errors import Conflict, Invalid
 from shared.events import Channel
 
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
 _BY_MAIL: Final[frozenset[Channel]] = frozenset(("portal", "internal"))
 
 
@@ -110,6 +112,7 @@ def _waits_again(case: Case, lost: Answered) -> bool:
 def _record_outcome(turn: Turn, command: Reply) -> None:
     """A call's outcome: `reached` answers the customer, the others only tell of an attempt."""
     before = turn.case
+    _check_time(turn, command)
     said = ev.ReplyRecorded(
         message_id=command.message_id,
         channel=command.channel or before.channel,
@@ -124,6 +127,27 @@ def _record_outcome(turn: Turn, command: Reply) -> None:
     clocks.answered(turn, before)
     clocks.await_rest(turn)
     fulfilling.hear(turn, said, command.senders)
+
+
+def _check_time(turn: Turn, command: Reply) -> None:
+    """A call that is yet to come cannot be recorded; one before the message did not answer it."""
+    at = command.occurred_at
+    if at is None:
+        return
+    if at > turn.now + _CLOCKS_DIFFER:
+        raise Invalid(
+            f"`occurred_at` lies in the future, it is {turn.now:%Y-%m-%d %H:%M:%S} UTC: record the "
+            "call once it was made",
+            name="too-far",
+        )
+    oldest = min((message.at for message in turn.case.unanswered), default=None)
+    if command.outcome == "reached" and oldest is not None and at < oldest:
+        raise Invalid(
+            f"a call before the message cannot have answered it: the customer wrote at "
+            f"{oldest:%Y-%m-%d %H:%M:%S} UTC; correct `occurred_at`, or write a note about the "
+            "earlier call",
+            name="past",
+        )
 
 
 def _by_mail(turn: Turn, command: Reply, channel: Channel, route: Route) -> tuple[Channel, Route]:

@@ -70,7 +70,12 @@ def _after_erasure(case: Case, command: cmd.Command) -> Decided:
     """What still comes in of itself changes nothing; what somebody asks for is refused."""
     if isinstance(command, _BY_ITSELF):
         return Decided(case, (), ())
-    raise Conflict(
+    raise gone()
+
+
+def gone() -> Conflict:
+    """What is asked of an erased case is refused so."""
+    return Conflict(
         "the customer of this case was erased: what they write now is a case of its own",
         name="erased",
     )

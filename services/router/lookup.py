@@ -10,7 +10,7 @@ scheme:value  beyond doubt; the plus of a number may have become a blank in the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, get_args
 
@@ -50,6 +50,20 @@ def identity(text: str, regions: Iterable[str] = ()) -> Identity:
     if match is None:
         raise Invalid(f"write an identity as scheme:value; schemes are {', '.join(SCHEMES)}")
     return _of_scheme(match[1], match[2], tuple(regions))
+
+
+def of_a_person(
+    identity: Identity, own: Collection[Identity], is_shared: Callable[[Identity], bool]
+) -> Identity:
+    """The identity itself. Raises Invalid for an address of ours, and for one that many use."""
+    if identity in own:
+        raise Invalid(f"{identity} is an address of ours, and nobody's", name="own-address")
+    if is_shared(identity):
+        raise Invalid(
+            f"{identity} is one of the policy's `shared_identities`: many people use it",
+            name="shared-identity",
+        )
+    return identity
 
 
 def _plus(text: str) -> str:

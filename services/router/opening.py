@@ -52,7 +52,12 @@ def assess(
     policy: Policy, facts: Facts, team: str, now: datetime
 ) -> tuple[Routing, ServiceLevel | None]:
     """Where it goes and what is promised; a team that was named stands. Raises Invalid for none
-    of the policy's."""
+    of the policy's, and for one whose people have no key: nobody could answer."""
+    if policy.is_external(team):
+        raise Invalid(
+            f"{team} is a partner: hand it over with POST /v1/cases/{{id}}/handoffs",
+            name="partner",
+        )
     routing, level = policy.assess(facts, now)
     if not team or team == routing.team:
         return routing, level

@@ -19,7 +19,7 @@ from services.router.commands import (
     Moved,
     ReceiveMessages,
 )
-from services.router.decide import Decided
+from services.router.decide import Decided, gone
 from services.router.desk import Desk
 from services.router.people import identify
 from services.router.rules.conditions import Facts
@@ -51,6 +51,8 @@ async def split(
     customer = await _lock(desk, case_id, asked)
     case, leave = desk.cases[case_id], asked.leave
     choose(case)
+    if case.erased:
+        raise gone()
     if asked.exists:
         _check_target(desk, case, leave.to_case, allow)
     moved = await _load(desk, case, customer, leave.message_ids)

@@ -58,7 +58,11 @@ def _recent(value: datetime | None) -> datetime | None:
 
 
 def _bounded(value: Any) -> Any:
-    if value is not None and len(json.dumps(value)) > _LARGEST_OBJECT:
+    try:
+        written = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("holds a number that JSON cannot write: NaN, or one too large") from None
+    if value is not None and len(written) > _LARGEST_OBJECT:
         raise ValueError(f"may take {_LARGEST_OBJECT} bytes: put the rest in an attachment")
     return value
 

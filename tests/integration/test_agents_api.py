@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +325,34 @@ async def test_what_cannot_be_stored_is_refused_with_its_field(
     ):
         answer = await jo.post(f"/v1/cases/{case['id']}/replies", json=body)
         assert answer.status_code == 422, body
+
+
+async def test_a_call_answers_what_was_said_before_it(room: Room, agent: MakeClient) -> None:
+    await room.hear(message())
+    jo = await agent("jo")
+    case = await first(jo)
+    room.clock.at = after(hours=1)
+
+    async def record(at: datetime, outcome: str = "reached") -> tuple[int, str]:
+        version = (await jo.get(f"/v1/cases/{case['id']}")).json()["version"]
+        answer = await jo.post(
+            f"/v1/cases/{case['id']}/replies",
+            json={"outcome": outcome, "occurred_at": at.isoformat()},
+            headers={"If-Match": f'"{version}"'},
+        )
+        return answer.status_code, answer.json().get("name", "")
+
+    assert await record(after(hours=1, minutes=6)) == (422, "too-far")
+    assert await record(after(hours=-1)) == (422, "past")
+    assert await room.rows("SELECT 1 FROM case_events WHERE type = 'reply.recorded'") == []
+    assert await record(after(hours=-1), "no_answer") == (202, "")
+    assert await record(after(hours=1, minutes=4)) == (202, ""), "two clocks, one moment"
+    (last,) = await room.rows(
+        "SELECT data ->> 'occurred_at' AS at FROM case_events WHERE type = 'reply.recorded' "
+        "ORDER BY seq DESC LIMIT 1"
+    )
+    assert datetime.fromisoformat(last.at) == after(hours=1)
+    assert await record(after(hours=-1)) == (202, ""), "nobody waits: it answers nothing"
 
 
 async def test_next_with_the_same_key_claims_once(room: Room, agent: MakeClient) -> None:

@@ -22,7 +22,7 @@ from shared.database import transaction
 from shared.events import MessageReceived
 from shared.topics import MESSAGES_RECEIVED
 from shared.web.app import make_app
-from tests.builders import EXAMPLE, after, message
+from tests.builders import EXAMPLE, after, mail, message
 from tests.rooms import Room, make_room
 
 CODE = codes.written(0x12_3456_789A)
@@ -233,6 +233,26 @@ async def test_a_partner_reads_accepts_and_answers_by_link(
     assert (again.status_code, again.json()["name"]) == (409, "not-yours")
 
 
+@pytest.mark.parametrize("number", ["NaN", "1e999", "-Infinity"])
+async def test_a_partner_sends_only_what_json_can_write(
+    room: Room, page: httpx.AsyncClient, number: str
+) -> None:
+    url = f"/v1/partner/{await to_partner(room)}"
+    await page.post(url, json={"action": "accept"})
+    body = '{"action": "answer", "results": [{"name": "weight", "data": {"kg": 0}}]}'
+    body = body.replace("0", number)
+    headers = {"Content-Type": "application/json"}
+    refused = await page.post(url, content=body, headers=headers)
+    assert (refused.status_code, refused.json()["name"]) == (422, "invalid")
+    assert "number" in refused.json()["detail"]
+    broken = await page.post(url, content=body[:-3], headers=headers)
+    assert (broken.status_code, broken.json()["name"]) == (422, "not-json")
+    lone = '{"action": "answer", "text": "Cut \\ud83d\\u0000 short"}'
+    assert (await page.post(url, content=lone, headers=headers)).status_code == 200
+    notes = await room.rows("SELECT data ->> 'text' FROM case_events WHERE type = 'note.added'")
+    assert [row[0] for row in notes] == ["Cut  short"]
+
+
 async def test_a_partner_declines_on_the_page_without_script(
     room: Room, page: httpx.AsyncClient
 ) -> None:
@@ -265,3 +285,71 @@ async def test_words_of_customers_are_escaped_on_the_page(
     shown = await page.get(f"/v1/partner/{await to_partner(room)}", headers={"Accept": "text/html"})
     assert "<img" not in shown.text
     assert "&lt;img" in shown.text
+
+
+# --- where a switch leads --------------------------------------------------------------------
+
+
+async def to_mail(room: Room, page: httpx.AsyncClient, **more: Any) -> httpx.Response:
+    body = {"to_channel": "email", "reason": "agent"} | more
+    headers = await agent(room) | {"If-Match": await version(room)}
+    return await page.post(
+        f"/v1/cases/{await only_case(room)}/handoffs", json=body, headers=headers
+    )
+
+
+async def version(room: Room) -> str:
+    return f'"{(await room.rows("SELECT version FROM cases"))[0][0]}"'
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [("support@example.org", "own-address"), ("no mail", ""), ("+31612345678", "")],
+)
+async def test_an_address_that_cannot_be_is_refused(
+    room: Room, page: httpx.AsyncClient, address: str, name: str
+) -> None:
+    refused = await to_mail(room, page, address=address)
+    assert refused.status_code == 422
+    assert name in refused.json()["name"]
+
+
+async def test_a_code_for_nobody_named_works_from_an_address_on_record(
+    room: Room, page: httpx.AsyncClient
+) -> None:
+    await room.rows(
+        "INSERT INTO identities (scheme, value, customer_id, verified) "
+        "SELECT 'email', 'ada@example.org', customer_id, true FROM cases RETURNING value"
+    )
+    told = (await to_mail(room, page)).json()["code"]
+    await room.hear(mail(f"Here I am: {told}", at=after(minutes=9)))
+    assert (await room.rows("SELECT state FROM handoffs"))[0][0] == "accepted"
+    assert (await room.rows("SELECT channel FROM cases"))[0][0] == "email"
+
+
+async def test_who_was_named_is_awaited_though_somebody_else_spent_the_code(
+    room: Room, page: httpx.AsyncClient
+) -> None:
+    told = (await to_mail(room, page, address=" Ada@Example.org ")).json()["code"]
+    await room.hear(mail(f"mine: {told}", at=after(minutes=8), address="eve@example.net"))
+    assert (await room.rows("SELECT state FROM handoffs"))[0][0] == "offered"
+    await room.hear(mail(f"Here I am: {told}", at=after(minutes=9)))
+    assert (await room.rows("SELECT state FROM handoffs"))[0][0] == "accepted"
+
+
+async def test_a_call_that_was_accepted_is_a_matter_of_the_telephone(
+    room: Room, page: httpx.AsyncClient
+) -> None:
+    handoff = await offer(room, "phone", address="+31612345678")
+    key = await agent(room)
+    await page.post(f"/v1/handoffs/{handoff}/accept", headers=key, json={"code": CODE})
+    listed = await page.get("/v1/inbox", params={"channel": "phone"}, headers=key)
+    assert len(listed.json()["items"]) == 1
+
+
+async def test_nobody_hands_a_case_to_themselves(room: Room, page: httpx.AsyncClient) -> None:
+    headers = await agent(room) | {"If-Match": await version(room)}
+    case = await only_case(room)
+    body = {"to_team": "parcels"}
+    refused = await page.post(f"/v1/cases/{case}/handoffs", json=body, headers=headers)
+    assert (refused.status_code, refused.json()["name"]) == (409, "same-team")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from services.ingest.intake import Intake
 from services.router.api import routers
 from services.router.case import Case
 from services.router.evolve import evolve
+from shared.accounts import Account, Accounts
 from shared.api_keys import Grant, create
 from shared.channels.portal import message_from_json
 from shared.database import transaction
@@ -223,6 +225,10 @@ async def test_a_repeat_opens_no_second_case(room: Room, agent: MakeClient) -> N
         ({"kind": "visit", "customer": str(uuid4())}, "not-found"),
         ({"parent": str(uuid4()), "text": "?"}, "not-found"),
         ({"parent": str(uuid4()), "channel": "email"}, "invalid"),
+        ({"channel": "internal", "team": "carrier", "text": "Where is it?"}, "partner"),
+        ({"kind": "visit", "identity": "customer_no:1", "team": "carrier"}, "partner"),
+        ({"channel": "email", "identity": "Support@example.org"}, "own-address"),
+        ({"kind": "visit", "identity": "+31880000001"}, "shared-identity"),
     ],
 )
 async def test_what_is_wrong_is_said(
@@ -231,6 +237,56 @@ async def test_what_is_wrong_is_said(
     refused = await (await agent("jo")).post("/v1/cases", json=body)
     assert (refused.json()["name"], 400 < refused.status_code < 500) == (name, True)
     assert await room.rows("SELECT 1 FROM cases") == []
+
+
+@pytest.mark.parametrize("identity", [" ", "email:", "email", "zzz:1", "emial:ada@example.org",
+                                      "EMAIL:ada@example.org", "e164:12"])  # fmt: skip
+async def test_what_is_no_identity_is_refused_on_its_field(
+    room: Room, agent: MakeClient, identity: str
+) -> None:
+    jo = await agent("jo")
+    refused = await jo.post("/v1/cases", json={"channel": "email", "identity": identity})
+    assert refused.status_code == 422
+    if identity != "email":  # a customer number, for all we know, and no mail goes there
+        assert refused.json()["errors"][0]["field"] == "identity"
+    assert await room.rows("SELECT 1 FROM identities") == []
+
+
+async def test_a_shared_address_reaches_a_known_customer_and_is_not_theirs(
+    room: Room, agent: MakeClient
+) -> None:
+    await room.hear(mail("Where is it?"))
+    (known,) = await room.rows("SELECT customer_id AS id FROM identities")
+    jo = await agent("jo")
+    await opened(
+        jo, channel="phone", customer=str(known.id), identity="+31880000001", outcome="no_answer"
+    )
+    assert len(await room.rows("SELECT 1 FROM identities")) == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"identity": "bo@example.org"}, {"customer": str(uuid4())}, {"name": "Bo"},
+        {"verified": True}, {"template": "resume_invite"}, {"outcome": "reached"},
+        {"text": " "}, {"kind": "visit"},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_an_internal_request_takes_nothing_it_would_drop(
+    room: Room, agent: MakeClient, more: dict[str, Any]
+) -> None:
+    house = {"house": Account("house", "internal", "generic")}
+    accounts = Accounts({a.name: a for a in room.runtime.accounts} | house)
+    room.handlers.runtime = replace(room.runtime, accounts=accounts)
+    jo = await agent("jo")
+    parent = await a_parent(room, jo)
+    for where in ({"parent": parent}, {"channel": "internal"}, {"account": "house"}):
+        asked = {"team": "claims", "text": "Is it insured?"} | where | more
+        refused = await jo.post("/v1/cases", json=asked)
+        assert (refused.status_code, refused.json()["name"]) == (422, "invalid"), where
+        assert more == {"kind": "visit"} or "internal request" in refused.text
+    assert len(await room.rows("SELECT 1 FROM cases")) == 1
 
 
 # --- the counter ---------------------------------------------------------------------------------

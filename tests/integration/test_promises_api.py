@@ -12,12 +12,15 @@ from uuid import UUID
 import httpx
 import msgspec
 import pytest
+from pydantic import ValidationError
 
 from services.notifier import effects
 from services.notifier.models import Delivery, Head
 from services.notifier.staleness import staleness
 from services.router import commands as cmd
 from services.router.api import routers
+from services.router.api.handoffs import Consent, HandoffBody
+from services.router.api.promises import PromisePatch
 from services.router.case import Case
 from services.router.decide import evolve
 from shared import events as ev
@@ -180,6 +183,19 @@ async def test_closed_time_is_refused_with_the_next_opening(room: Room, agent: M
     refused = await jo.post(f"{at}/promises", json=sunday)
     assert (refused.status_code, refused.json()["name"]) == (422, "closed-then")
     assert refused.json()["next_opening"] == "2026-11-23T07:30:00Z"
+
+
+async def test_consent_has_a_time_that_has_come() -> None:
+    given = Consent.model_validate(CONSENT)
+    assert given.model_dump() == CONSENT, "as it goes into the event"
+    for wrong in ("yesterday", "2026-11-17T10:05:00", "2999-01-01T00:00:00Z"):
+        with pytest.raises(ValidationError):
+            Consent.model_validate(CONSENT | {"at": wrong})
+    body = {"to_channel": "phone", "consent": CONSENT | {"at": "yesterday"}}
+    with pytest.raises(ValidationError):
+        HandoffBody.model_validate(body)
+    with pytest.raises(ValidationError):
+        PromisePatch.model_validate({"within": "1h", "consent": body["consent"]})
 
 
 async def test_another_time_needs_consent_only_when_it_is_later(

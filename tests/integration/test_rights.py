@@ -379,6 +379,43 @@ async def test_the_delay_and_what_goes_when(room: Room, admin: httpx.AsyncClient
     assert (done["state"], done["reason"]) == ("done", ""), "people write names into reasons"
 
 
+async def test_no_reason_of_an_erasure_outlives_a_later_one(
+    room: Room, admin: httpx.AsyncClient
+) -> None:
+    """Withdrawn, and asked of a record that was merged away; and a ledger brings none back."""
+    customer = await live(room)
+    await admin.delete(f"/v1/customers/{customer}", params={"reason": "Quillfeather called"})
+    await admin.post(f"/v1/customers/{customer}/keep")
+    (merged,) = await room.rows("SELECT loser FROM merges")
+    async with transaction(room.engine) as connection:
+        await connection.execute(
+            text("INSERT INTO erasures (id, customer_id, by, reason, asked_at, due_at, "
+                 "withdrawn_at) VALUES (:id, :loser, 'jo', 'Ada wrote', :at, :at, :at)"),
+            {"id": uuid4(), "loser": merged.loser, "at": NOON},
+        )  # fmt: skip
+    await erase(room, admin, customer)
+    reasons = "SELECT reason FROM erasures"
+    assert [row.reason for row in await room.rows(reasons)] == [""] * 3
+    async with transaction(room.engine) as connection:
+        await book.apply(connection, await book.export(connection))
+    assert [row.reason for row in await room.rows(reasons)] == [""] * 3
+
+
+async def test_an_erased_case_is_neither_split_nor_waits(
+    room: Room, admin: httpx.AsyncClient
+) -> None:
+    await erase(room, admin, await live(room))
+    (case, *_) = await room.rows("SELECT id, version FROM cases ORDER BY id")
+    answers = [
+        await admin.post(
+            f"/v1/cases/{case.id}/split", json={"messages": [str(uuid4())]},
+            headers={"If-Match": f'"{case.version}"'},
+        ),
+        await admin.post("/v1/cases", json={"parent": str(case.id), "text": "Is it insured?"}),
+    ]  # fmt: skip
+    assert [(a.status_code, a.json()["name"]) for a in answers] == [(409, "erased")] * 2
+
+
 async def test_nothing_is_done_on_an_erased_case(room: Room, admin: httpx.AsyncClient) -> None:
     await erase(room, admin, await live(room))
     (case, *_) = await room.rows("SELECT id, version FROM cases")

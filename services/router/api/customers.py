@@ -18,7 +18,7 @@ from services.router.api.once import once
 from services.router.handlers import Handlers
 from shared.channels.wire import text_at
 from shared.database import transaction
-from shared.errors import Conflict, Invalid, NotFound, PreconditionFailed, PreconditionRequired
+from shared.errors import Conflict, NotFound, PreconditionFailed, PreconditionRequired
 from shared.events import Identity
 from shared.security import Caller, caller
 from shared.web import Json, decode_cursor, encode_cursor, etag, if_match
@@ -156,14 +156,8 @@ class Files:
 
     def _identity(self, written: str) -> Identity:
         identity = lookup.identity(written, self._regions)
-        if identity in self._handlers.own:
-            raise Invalid(f"{identity} is an address of ours, and nobody's", name="own-address")
-        if self._handlers.policies.current.is_shared(identity):
-            raise Invalid(
-                f"{identity} is one of the policy's `shared_identities`: many people use it",
-                name="shared-identity",
-            )
-        return identity
+        is_shared = self._handlers.policies.current.is_shared
+        return lookup.of_a_person(identity, self._handlers.own, is_shared)
 
 
 async def _check_owners(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, field_serializer, field_validator, model_validator
 from sqlalchemy import text
 from starlette.responses import Response
 
@@ -31,8 +32,20 @@ class Consent(Body):
     """That the customer agreed: to whom, when, and how."""
 
     by: Annotated[str, Field(max_length=200)]
-    at: Annotated[str, Field(max_length=100)]
+    at: AwareDatetime
     how: Annotated[str, Field(max_length=1000)]
+
+    @field_validator("at")
+    @classmethod
+    def _was_given(cls, at: datetime) -> datetime:
+        if at > datetime.now(UTC) + timedelta(minutes=5):  # their clock may be ahead of ours
+            raise ValueError("lies in the future: give the time at which the customer agreed")
+        return at
+
+    @field_serializer("at")
+    def _as_written(self, at: datetime) -> str:
+        """RFC 3339: consent goes into events and answers as it stands."""
+        return at.isoformat().replace("+00:00", "Z")
 
 
 class HandoffBody(Body):

@@ -12,17 +12,20 @@ from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
+from services.router import lookup
 from services.router.api import views
 from services.router.api.actions import Body, Name
 from services.router.api.cases import CaseView, case_view
 from services.router.case import Case
 from services.router.commands import Opening, Reply
 from services.router.contacts import Contact
+from services.router.decide import gone
 from services.router.handlers import Handlers
 from shared import idempotency
 from shared.accounts import Account
 from shared.channels.posted import PostedSender
 from shared.channels.posted_sender import sender_of
+from shared.channels.wire import text_at
 from shared.database import transaction
 from shared.errors import Conflict, Forbidden, Invalid
 from shared.events import (
@@ -31,7 +34,6 @@ from shared.events import (
     Identity,
     MessageReceived,
     Priority,
-    Scheme,
     Sender,
 )
 from shared.ids import new_id
@@ -39,6 +41,7 @@ from shared.security import Caller, caller
 from shared.web import Json, etag
 
 Agent = Annotated[Caller, Depends(caller("agent"))]
+_NOT_INTERNAL: Final = ("identity", "customer", "name", "verified", "template", "outcome")
 _HOUSE: Final[tuple[Channel, ...]] = ("counter", "internal")  # no account has to be named for them
 
 
@@ -76,7 +79,21 @@ class OpenBody(Body):
             raise ValueError("`parent` is for internal requests: leave out `channel`")
         if self.kind == "visit" and self.channel not in (None, "counter"):
             raise ValueError("a visit is at the counter: leave out `channel`")
+        if self.channel == "internal" or self.parent is not None:
+            self.check_request()
         return self
+
+    def check_request(self) -> None:
+        """An internal request is the agent's own, about nobody. Raises ValueError for what it has
+        no place for, and where it asks nothing."""
+        given = [name for name in _NOT_INTERNAL if name in self.model_fields_set]
+        if given := [name for name in given if getattr(self, name) not in ("", None, False)]:
+            named = ", ".join(f"`{name}`" for name in given)
+            raise ValueError(f"an internal request comes from you: leave out {named}")
+        if self.kind == "visit":
+            raise ValueError("a visit is at the counter: leave out `parent` and `channel`")
+        if not self.text.strip():
+            raise ValueError("an internal request needs `text`: say what you ask")
 
 
 def routes(handlers: Handlers) -> APIRouter:
@@ -118,6 +135,8 @@ def _may_wait(handlers: Handlers, who: Caller) -> Callable[[Case], None]:
 
     def allow(parent: Case) -> None:
         views.check_writes(who, parent, handlers.policies.current)
+        if parent.erased:
+            raise gone()
         if parent.state == "closed":
             raise Conflict("the parent case is closed: reopen it first", name="case-closed")
 
@@ -168,9 +187,19 @@ def _channel(handlers: Handlers, body: OpenBody) -> Channel:
         return "counter"
     account = handlers.runtime.accounts.get(body.account)
     if account is not None:
+        if account.channel == "internal":
+            _check_request(body)
         return account.channel
     field = {"field": "channel", "message": "is missing"}
     raise Invalid(f"`channel` is missing: one of {', '.join(get_args(Channel))}", errors=[field])
+
+
+def _check_request(body: OpenBody) -> None:
+    """Of one whose account alone shows what it is."""
+    try:
+        body.check_request()
+    except ValueError as error:
+        raise Invalid(str(error), errors=[{"field": "body", "message": str(error)}]) from None
 
 
 def _accounts(handlers: Handlers, who: Caller, body: OpenBody, channel: Channel) -> tuple[str, ...]:
@@ -234,7 +263,7 @@ def _sender(
             "email:jo@example.org",
             name="no-customer",
         )
-    known = _identity(handlers, body.identity, account) if body.identity else None
+    known = _person(handlers, body, account) if body.identity else None
     return Sender(
         identities=(known,) if known else (),
         authentication=authentication if channel == "counter" else "asserted",
@@ -242,14 +271,29 @@ def _sender(
     )
 
 
+def _person(handlers: Handlers, body: OpenBody, account: str) -> Identity:
+    """Whose it is. Beside a `customer` a shared one only says where to reach them, and is not put
+    on their record. Raises Invalid, on the field."""
+    shared = handlers.policies.current.is_shared
+    try:
+        identity = _identity(handlers, body.identity.strip(), account)
+        return lookup.of_a_person(
+            identity, handlers.own, shared if body.customer is None else lambda _: False
+        )
+    except Invalid as error:
+        field = {"field": "identity", "message": error.detail}
+        raise Invalid(error.detail, name=error.problem, errors=[field]) from None
+
+
 def _identity(handlers: Handlers, written: str, account: str) -> Identity:
     """`scheme:value`, or a bare value that shows its scheme. Raises Invalid."""
-    scheme, colon, value = written.partition(":")
     ours = handlers.runtime.accounts.get(account) or Account(account, "counter", "generic")
-    given = PostedSender(address=written.strip())
-    if colon and scheme in get_args(Scheme):
-        given = PostedSender.model_validate({"scheme": scheme, "address": value.strip()})
-    return sender_of(given, ours).identities[0]
+    if ":" in written:
+        region = text_at(dict(ours.settings), "region")
+        return lookup.identity(written, (region,) if region else ())
+    if not written:
+        raise Invalid("`identity` is blank: write scheme:value, such as email:jo@example.org")
+    return sender_of(PostedSender(address=written), ours).identities[0]
 
 
 def _reply(handlers: Handlers, who: Caller, body: OpenBody, channel: Channel) -> Reply | None:

@@ -24,8 +24,10 @@ from services.router import partners
 from services.router.api.actions import Body
 from services.router.case import Case
 from services.router.handlers import Handlers
+from shared.channels.posted import Object
+from shared.channels.wire import load
 from shared.database import transaction
-from shared.errors import Invalid, NotFound
+from shared.errors import Invalid, NotFound, Unreadable
 from shared.ids import new_id
 from shared.web import Json, read_body
 
@@ -58,7 +60,7 @@ class PartnerView(BaseModel):
 
 class PartnerResult(Body):
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    data: dict[str, Any] = Field(default_factory=dict)
+    data: Object = Field(default_factory=dict)
 
 
 class PartnerBody(Body):
@@ -126,9 +128,11 @@ async def _read(request: Request) -> PartnerBody:
     """JSON from a system, a form from the page."""
     try:
         if request.headers.get("content-type", "").startswith("application/json"):
-            return PartnerBody.model_validate_json(await read_body(request, _LARGEST))
+            return PartnerBody.model_validate(load(await read_body(request, _LARGEST)))
         form: Mapping[str, Any] = await request.form(max_fields=10, max_files=0)
         return PartnerBody.model_validate(dict(form))
+    except Unreadable as error:
+        raise Invalid(str(error), name="not-json") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "body"

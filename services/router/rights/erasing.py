@@ -183,7 +183,10 @@ async def _done(
     connection: AsyncConnection, id: UUID, all: Scope, now: datetime, log_gone_at: datetime
 ) -> None:
     values: list[Any] = [id, now, log_gone_at, list(all.customers)]
-    await (await driver(connection)).execute(_DONE, *values)
+    raw = await driver(connection)
+    await raw.execute(_DONE, *values)
+    # People write names into reasons, those of what was withdrawn earlier too.
+    await raw.execute(_NO_REASONS, list(all.customers))
 
 
 _DUE: Final = """
@@ -199,9 +202,8 @@ _SENDING: Final = """
 SELECT EXISTS (SELECT FROM deliveries
     WHERE case_id = ANY($1) AND state = 'sending' AND lease_until > $2)
 """
-# People write names into reasons.
 _DONE: Final = """
-UPDATE erasures SET done_at = coalesce(done_at, $2), again = false, reason = '',
-    log_gone_at = $3, customers = $4
+UPDATE erasures SET done_at = coalesce(done_at, $2), again = false, log_gone_at = $3, customers = $4
 WHERE id = $1
 """
+_NO_REASONS: Final = "UPDATE erasures SET reason = '' WHERE customer_id = ANY($1) AND reason <> ''"
