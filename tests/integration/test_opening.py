@@ -271,7 +271,6 @@ async def test_a_shared_address_reaches_a_known_customer_and_is_not_theirs(
         {"verified": True}, {"template": "resume_invite"}, {"outcome": "reached"},
         {"text": " "}, {"kind": "visit"},
     ],
-    ids=str,
 )  # fmt: skip
 async def test_an_internal_request_takes_nothing_it_would_drop(
     room: Room, agent: MakeClient, more: dict[str, Any]
