@@ -26,13 +26,14 @@ from services.router.decide import evolve
 from shared import events as ev
 from shared.api_keys import Grant, create
 from shared.database import transaction
+from shared.errors import Invalid
 from shared.web.app import make_app
 from tests.builders import NOON, after, mail, message
 from tests.rooms import Room, make_room
 
 Client = httpx.AsyncClient
 MakeClient = Callable[..., Awaitable[Client]]
-CONSENT = {"by": "Ada", "at": "2026-11-17T10:05:00Z", "how": "on the phone"}
+CONSENT = {"by": "Ada", "at": "2026-11-17T09:00:00Z", "how": "on the phone"}
 
 
 @pytest.fixture
@@ -187,8 +188,10 @@ async def test_closed_time_is_refused_with_the_next_opening(room: Room, agent: M
 
 async def test_consent_has_a_time_that_has_come() -> None:
     given = Consent.model_validate(CONSENT)
-    assert given.model_dump() == CONSENT, "as it goes into the event"
-    for wrong in ("yesterday", "2026-11-17T10:05:00", "2999-01-01T00:00:00Z"):
+    assert given.given(NOON) == CONSENT, "as it goes into the event"
+    with pytest.raises(Invalid, match="future"):
+        given.given(after(minutes=-6))
+    for wrong in ("yesterday", "2026-11-17T10:05:00"):
         with pytest.raises(ValidationError):
             Consent.model_validate(CONSENT | {"at": wrong})
     body = {"to_channel": "phone", "consent": CONSENT | {"at": "yesterday"}}

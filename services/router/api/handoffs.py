@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import AwareDatetime, Field, field_serializer, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_serializer, model_validator
 from sqlalchemy import text
 from starlette.responses import Response
 
@@ -35,12 +35,13 @@ class Consent(Body):
     at: AwareDatetime
     how: Annotated[str, Field(max_length=1000)]
 
-    @field_validator("at")
-    @classmethod
-    def _was_given(cls, at: datetime) -> datetime:
-        if at > datetime.now(UTC) + timedelta(minutes=5):  # their clock may be ahead of ours
-            raise ValueError("lies in the future: give the time at which the customer agreed")
-        return at
+    def given(self, now: datetime) -> dict[str, Any]:
+        """As it goes into events. Raises Invalid for one that nobody can have given yet."""
+        if self.at > now + timedelta(minutes=5):  # their clock may be ahead of ours
+            raise Invalid(
+                "`consent.at` lies in the future: give the time at which the customer agreed"
+            )
+        return self.model_dump()
 
     @field_serializer("at")
     def _as_written(self, at: datetime) -> str:
@@ -133,7 +134,7 @@ def _command(handlers: Handlers, who: Caller, body: HandoffBody) -> cmd.OfferHan
         to_team=body.to_team or "",
         to_channel=channel,
         address=_address(handlers, channel, body.address.strip()),
-        consent=body.consent.model_dump() if body.consent else None,
+        consent=body.consent.given(handlers.runtime.now()) if body.consent else None,
         results=tuple(body.results),
         code=codes.drawn(secrets.randbits) if channel else "",
         way=handlers.offers.way(channel) if channel else cmd.NO_WAY,

@@ -125,7 +125,7 @@ def routes(handlers: Handlers) -> APIRouter:
         new = new_id()
         command = cmd.RenegotiatePromise(
             promise_id, new, who.agent, body.due_at, body.within,
-            body.consent.model_dump() if body.consent else None,
+            body.consent.given(handlers.runtime.now()) if body.consent else None,
         )  # fmt: skip
         return await act(handlers, request, who, case_id, _action(command, new))
 
