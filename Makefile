@@ -12,7 +12,7 @@ STAMP := $(VENV)/.ready-to-develop
 PYTHON  ?=
 ARGS    ?=
 BROKERS ?= 1
-WORKERS ?= 2
+WORKERS ?= 0
 PORT    ?= 9092
 
 UV      = $(shell command -v uv)

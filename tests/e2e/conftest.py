@@ -74,14 +74,15 @@ async def kafka_alone() -> AsyncIterator[KafkaServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
+    """A module's own, since the ports are: what another module started may still listen."""
     async with a_town(tmp_path_factory.mktemp("town")) as town:
         yield town
 
 
 @pytest.fixture(
-    scope="session", params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)]
+    scope="module", params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)]
 )
 def log_env(request: pytest.FixtureRequest) -> dict[str, str]:
     """What names the log: nothing for the one in PostgreSQL, or Kafka's address."""
@@ -90,7 +91,7 @@ def log_env(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"REGIE_KAFKA_BOOTSTRAP": request.getfixturevalue("kafka")}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def regie(
     log_env: dict[str, str], town: Town, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Regie]:
