@@ -81,9 +81,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
         yield town
 
 
-@pytest.fixture(
-    scope="module", params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)]
-)
+@pytest.fixture(scope="module", params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)])
 def log_env(request: pytest.FixtureRequest) -> dict[str, str]:
     """What names the log: nothing for the one in PostgreSQL, or Kafka's address."""
     if request.param == "postgres":
