@@ -26,7 +26,7 @@ GROUP: Final = "bench.bare"
 BATCH: Final = 500
 
 _ELSEWHERE: Final = (
-    "log_partition", "log_record", "log_commit", "positions", "policies", "clock",
+    "log_partition", "log_record", "log_commit", "positions", "policies", "clock", "ledger_key",
     "alembic_version",
 )  # fmt: skip
 # Without what the database fills in by itself and refuses to be told.
