@@ -353,3 +353,14 @@ async def test_nobody_hands_a_case_to_themselves(room: Room, page: httpx.AsyncCl
     body = {"to_team": "parcels"}
     refused = await page.post(f"/v1/cases/{case}/handoffs", json=body, headers=headers)
     assert (refused.status_code, refused.json()["name"]) == (409, "same-team")
+
+
+async def test_a_switch_keeps_what_its_row_says_it_costs(room: Room) -> None:
+    await room.hear(mail("My parcel arrived damaged", at=after(minutes=1)))
+    (case,) = await room.rows("SELECT id FROM cases WHERE channel = 'email'")
+    switch = cmd.OfferHandoff(
+        uuid4(), "jo", "agent", to_channel="phone", code=CODE, invitation_id=uuid4(),
+        way=room.handlers.offers.way("phone"), senders=room.handlers.senders,
+    )  # fmt: skip
+    await room.tell(case.id, switch)
+    assert (await room.rows("SELECT cost FROM handoffs"))[0][0] == {"email": 1, "phone": 6}
