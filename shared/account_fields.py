@@ -285,6 +285,7 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
             "consumer_secret": _needed(read_secrets),
             "consumer_key": _TEXT,
             "access_token": _SECRET,
+            "access_token_secret": _SECRET,
             "api_base": _a(read_url),
         }
     },

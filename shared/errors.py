@@ -19,7 +19,8 @@ RegieError
 │   └── BlobsUnavailable
 ├── Fenced                   a newer owner holds the partition; drop the work and claim again
 ├── Stuck                    work waits, dependencies answer, nothing moves: the process must end
-└── SendError                a provider did not take a message; says whether to try again
+├── SendError                a provider did not take a message; says whether to try again
+└── FetchError               a file that stayed with its provider could not be fetched
 """
 
 from __future__ import annotations
@@ -152,4 +153,22 @@ class SendError(RegieError):
         self.reason = reason
         self.again = again
         self.doubtful = doubtful
+        self.retry_after = retry_after
+
+
+class FetchError(RegieError):
+    """A file could not be had from its provider.
+
+    code         short and stable: gone token too_large refused unreachable …
+    again        it may be there later
+    retry_after  seconds the provider asked us to wait
+    """
+
+    def __init__(
+        self, code: str, reason: str, *, again: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+        self.again = again
         self.retry_after = retry_after

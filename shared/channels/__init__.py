@@ -106,12 +106,27 @@ class Inbound(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that leaves with a message.
+
+    url  a signed link of ours, good for an hour, for providers that fetch rather than take bytes;
+         empty where REGIE_PUBLIC_URL is not set
+    """
+
+    name: str
+    content_type: str
+    content: bytes
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """One message to a customer.
 
     id            our message id: goes out as correlation or idempotency key where there is one
     references    ids on the channel it answers, nearest first
     template      name of a template to use instead of free text
+    files         what `attachments` name, with their bytes
     """
 
     id: UUID
@@ -122,6 +137,7 @@ class Outgoing:
     references: Sequence[str] = ()
     template: str = ""
     attachments: Sequence[Attachment] = ()
+    files: Sequence[File] = ()
     automatic: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -141,12 +157,55 @@ class Outbound(Protocol):
     ) -> Receipt: ...
 
 
+class Media(Protocol):
+    """Fetches files that stayed with the provider, after their message is durable."""
+
+    async def fetch(
+        self, file: Attachment, account: Account, http: httpx.AsyncClient, most: int
+    ) -> bytes:
+        """The bytes, `most` of them at the most. Raises FetchError; bounds its own time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing `regie doctor` looked at. `advice` tells what to do where it is not `ok`."""
+
+    what: str
+    ok: bool
+    advice: str = ""
+
+
+class Health(Protocol):
+    """Asks the provider whether the account can be reached, may send, and is subscribed."""
+
+    async def examine(self, account: Account, http: httpx.AsyncClient) -> Sequence[Finding]:
+        """Sends nothing to any customer and changes nothing; bounds its own time (15 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`count` messages in `seconds`, as many as `burst` at once (0: `count`)."""
+
+    count: int
+    seconds: float = 1.0
+    burst: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider of a channel, both directions; None where a direction does not exist."""
+    """One provider of a channel; None where it has no such side.
+
+    media           None: its files are at plain addresses, or there are none
+    per_account     how fast one account may send; None where the provider sets no limit
+    per_recipient   how fast one person may be written to
+    """
 
     inbound: Inbound | None = None
     outbound: Outbound | None = None
+    media: Media | None = None
+    health: Health | None = None
+    per_account: Rate | None = None
+    per_recipient: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
