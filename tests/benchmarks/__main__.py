@@ -1,6 +1,6 @@
 """`make bench`: the figures of DESIGN section 10, as ratios measured in one run.
 
-python -m tests.benchmarks [--only ingest|router|dry-run] [--no-kafka] [--out build/bench.json]
+python -m tests.benchmarks [--only ingest|router|clock|dry-run] [--no-kafka] [--out build/bench.json]
 
 A ratio holds across machines where a rate does not; the yardsticks are as bare as they can be.
 """
@@ -24,11 +24,11 @@ from deploy.kafka.runners import version
 from shared.sessions import close_session, open_session
 from shared.telemetry import configure_logs
 from tests import servers
-from tests.benchmarks import dry_run, ingest, report, router
+from tests.benchmarks import clock, dry_run, ingest, report, router
 from tests.benchmarks.report import Figure
 
 LONGEST: Final = 360.0
-WORKS: Final = ("ingest", "router", "dry-run")
+WORKS: Final = ("ingest", "router", "clock", "dry-run")
 OUT: Final = Path("build/bench.json")
 
 
@@ -89,6 +89,12 @@ async def _figures(which: str, engines: Engines) -> AsyncIterator[Figure]:
         yield await dry_run.measure(
             engines.postgres_name, engines.postgres, engines.template, engines.folder
         )
+        return
+    if which == "clock":
+        async for figure in clock.measure(
+            engines.postgres_name, engines.postgres, engines.template, engines.folder
+        ):
+            yield figure
         return
     for name, kafka in engines.logs():
         if which == "ingest":

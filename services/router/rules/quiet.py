@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -33,15 +34,18 @@ class Quiet:
             return None
         today = now.astimezone(self.zone).date()
         for day in (today - _ONE_DAY, today):  # last night's may not be over
-            starts, ends = self._of(day)
+            starts, ends = _instants(self, day)
             if starts <= now < ends:
                 return ends
         return None
 
-    def _of(self, day: date) -> tuple[datetime, datetime]:
-        """Those that begin on a date, as instants: a clock that is changed does not cut them."""
-        last = day if self.start < self.end else day + _ONE_DAY
-        return (
-            wall_to_utc(self.zone, datetime.combine(day, self.start)),
-            wall_to_utc(self.zone, datetime.combine(last, self.end)),
-        )
+
+@lru_cache(maxsize=1024)
+def _instants(quiet: Quiet, day: date) -> tuple[datetime, datetime]:
+    """Those that begin on a date, as instants: a clock that is changed does not cut them. Kept,
+    because every reminder asks for the same night."""
+    last = day if quiet.start < quiet.end else day + _ONE_DAY
+    return (
+        wall_to_utc(quiet.zone, datetime.combine(day, quiet.start)),
+        wall_to_utc(quiet.zone, datetime.combine(last, quiet.end)),
+    )
