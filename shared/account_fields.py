@@ -142,6 +142,37 @@ def read_text_or_texts(value: Any) -> tuple[str, ...]:
     return read_texts(value if isinstance(value, list) else [value])
 
 
+def read_count(value: Any) -> int:
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
+        raise ValueError(f"`{value}` is no count: write a whole number such as 20")
+    return int(value)
+
+
+def read_rate(value: Any) -> str:
+    """`30/1m`: so many in so long."""
+    count, slash, span = str(value).partition("/")
+    if not slash or not re.fullmatch(r"[1-9]\d{0,8}", count, re.ASCII):
+        raise ValueError(f"`{value}` is no rate: write 30/1m")
+    if not Duration.parse(span).timedelta():
+        raise ValueError(f"`{value}` is no rate: its time is zero")
+    return str(value)
+
+
+def read_origin(value: Any) -> str:
+    """A web page's origin as a browser writes it: scheme, host, and the port where it has one."""
+    text = read_text(value).lower()
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(f"`{value}` is no origin: write https://www.example.org")
+    if text != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError(f"`{value}` is more than an origin: write {parts.scheme}://{parts.netloc}")
+    return text.removesuffix(":443" if parts.scheme == "https" else ":80")
+
+
+def read_origins(value: Any) -> tuple[str, ...]:
+    return tuple(read_origin(each) for each in (value if isinstance(value, list) else [value]))
+
+
 def _read_mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("must hold `key: value` pairs")
@@ -238,6 +269,25 @@ _GENERIC: Final = {
     "origins": _a(read_text_or_texts),
     "resume_url": _a(read_url),
 }
+_CHAT: Final = {
+    "origins": _a(read_origins),
+    "session_lifetime": _DURATION,
+    "follow_up_from": _TEXT,
+    "follow_up_after": _DURATION,
+    "max_text": _a(read_count),
+    "max_size": _a(read_size),
+    "proxies": _a(read_count),
+    "limits": Field(
+        _read_mapping,
+        fields={
+            "session": _a(read_rate),
+            "address": _a(read_rate),
+            "account": _a(read_rate),
+            "sessions": _a(read_rate),
+            "streams": _a(read_count),
+        },
+    ),
+}
 _LINE: Final = {"number": _needed(read_number), "voice": _VOICE}
 _TEXTS: Final = {"number": _needed(read_sender), "messaging_service": _TEXT}
 
@@ -282,6 +332,7 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
     "x": {
         "x": {
             "user_id": _needed(read_text),
+            "app_id": _TEXT,
             "consumer_secret": _needed(read_secrets),
             "consumer_key": _TEXT,
             "access_token": _SECRET,
@@ -298,7 +349,7 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
         }
     },
     "portal": {"generic": _GENERIC},
-    "webchat": {"generic": _GENERIC},
+    "webchat": {"generic": _GENERIC | _CHAT},
     "counter": {"generic": _GENERIC},
     "internal": {"generic": _GENERIC},
 }

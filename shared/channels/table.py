@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from shared.accounts import Account
-from shared.channels import ChannelRow, Provider, sms
+from shared.channels import ChannelRow, Provider, Rate, sms
 from shared.channels.email import MailgunInbound, SmtpOutbound
 from shared.channels.phone import CtiInbound, TelnyxInbound, TwilioInbound, VonageInbound
 from shared.channels.portal import GenericInbound
@@ -20,6 +20,7 @@ from shared.channels.providers.twilio_send import TwilioOutbound
 from shared.channels.sms.twilio import message as twilio_text
 from shared.channels.whatsapp import MetaInbound, MetaOutbound
 from shared.channels.whatsapp.twilio import message as twilio_whatsapp
+from shared.channels.x import XHealth, XInbound, XMedia, XOutbound
 from shared.errors import Misconfigured
 from shared.events import Channel
 
@@ -43,6 +44,10 @@ _SMS: Final = {
     "telnyx": Provider(sms.TelnyxInbound(), sms.TelnyxOutbound()),
 }
 _WHATSAPP: Final = {"meta": Provider(MetaInbound(), MetaOutbound()), "twilio": _TWILIO}
+# 15 messages in 15 minutes of one user (docs.x.com, "Rate limits", August 2026).
+_X: Final = Provider(
+    XInbound(), XOutbound(), media=XMedia(), health=XHealth(), per_account=Rate(15, 900.0)
+)
 
 _ROWS: Final = (
     ChannelRow("email", {"mailgun": Provider(MailgunInbound(), _SMTP), "smtp": _LISTENED}),
@@ -51,7 +56,7 @@ _ROWS: Final = (
     ChannelRow("sms", _SMS),
     ChannelRow("messenger", {}, reply_window=_DAY),
     ChannelRow("instagram", {}, reply_window=_DAY),
-    ChannelRow("x", {}),
+    ChannelRow("x", {"x": _X}),
     ChannelRow("teams", {}),
     ChannelRow("portal", _GENERIC),
     ChannelRow("webchat", _GENERIC),
