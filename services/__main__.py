@@ -180,7 +180,7 @@ async def _serve(place: Place, settings: Settings, env: Mapping[str, str]) -> No
 
 
 def _runtime(settings: Settings, url: str, accounts: Accounts) -> Runtime:
-    from shared.blobs import FolderBlobs
+    from shared.blobs import open_blobs
     from shared.database import connect
     from shared.runtime import Runtime
 
@@ -188,7 +188,7 @@ def _runtime(settings: Settings, url: str, accounts: Accounts) -> Runtime:
         settings=settings,
         engine=connect(url),
         broker=_broker(settings, url),
-        blobs=FolderBlobs(settings.blob_folder),
+        blobs=open_blobs(settings),
         accounts=accounts,
     )
 

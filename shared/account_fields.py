@@ -111,6 +111,37 @@ def read_mail_address(value: Any) -> str:
     return text
 
 
+def read_domain(value: Any) -> str:
+    text = read_text(value).lower()
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", text, re.ASCII):
+        raise ValueError(f"`{text}` is no domain: write mg.example.org")
+    return text
+
+
+def read_mailgun_region(value: Any) -> str:
+    if value not in ("us", "eu"):
+        raise ValueError(f"`{value}` is no region of Mailgun: write us or eu")
+    return str(value)
+
+
+def read_aws_region(value: Any) -> str:
+    text = read_text(value)
+    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", text, re.ASCII):
+        raise ValueError(f"`{text}` is no region of AWS: write eu-west-1")
+    return text
+
+
+def read_topics(value: Any) -> tuple[str, ...]:
+    """One topic of Amazon SNS, or several."""
+    found = read_text_or_texts(value)
+    for each in found:
+        if not re.fullmatch(
+            r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]+", each, re.ASCII
+        ):
+            raise ValueError(f"`{each}` is no topic: write arn:aws:sns:eu-west-1:123456789012:mail")
+    return found
+
+
 def read_number(value: Any) -> str:
     """A telephone number with its country, `+31880000000`."""
     if isinstance(value, int):
@@ -136,6 +167,13 @@ def read_texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f'must be a list: write ["{value}"]')
     return tuple(read_text(each) for each in value)
+
+
+def read_start(value: Any) -> str:
+    """What of a mailbox is taken at the first connection."""
+    if value not in ("unseen", "all", "new"):
+        raise ValueError(f"`{value}` is none of these: write unseen, all or new")
+    return str(value)
 
 
 def read_text_or_texts(value: Any) -> tuple[str, ...]:
@@ -202,6 +240,9 @@ _OUTBOUND: Final = Field(
         "tls": _FLAG,
         "username": _TEXT,
         "password": _SECRET,
+        "access_token": _SECRET,
+        "access_token_file": _TEXT,
+        "ca_file": _TEXT,
     },
 )
 _VOICE: Final = Field(
@@ -229,6 +270,8 @@ _MAIL: Final = {
     "outbound": _OUTBOUND,
     "max_size": _a(read_size),
     "plus_addressing": _FLAG,
+    "bounce_addressing": _FLAG,
+    "subject_tag": _FLAG,
     "reply_secret": _SECRET,
     "trusted_authserv": _a(read_text_or_texts),
     "api_base": _a(read_url),
@@ -240,6 +283,7 @@ _META: Final = {
     "api_base": _a(read_url),
     "graph_version": _TEXT,
 }
+_DIRECT: Final = {"app_id": _TEXT, "human_agent": _FLAG}
 _TWILIO: Final = {
     "auth_token": _needed(read_secrets),
     "public_url": _needed(read_url),
@@ -293,12 +337,36 @@ _TEXTS: Final = {"number": _needed(read_sender), "messaging_service": _TEXT}
 
 ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
     "email": {
-        "mailgun": _MAIL | {"signing_key": _needed(read_secrets), "api_key": _SECRET},
+        "mailgun": _MAIL
+        | {
+            "signing_key": _needed(read_secrets),
+            "api_key": _SECRET,
+            "domain": _a(read_domain),
+            "region": _a(read_mailgun_region),
+        },
         "smtp": _MAIL | {"listen": _needed(read_listen), "protocol": _TEXT},
-        "sendgrid": _MAIL | {"public_key": _TEXT, "password": _SECRET, "api_key": _SECRET},
+        "sendgrid": _MAIL
+        | {
+            "public_key": _a(read_text_or_texts),
+            "username": _TEXT,
+            "password": _SECRET,
+            "api_key": _SECRET,
+        },
         "postmark": _MAIL
-        | {"username": _TEXT, "password": _needed(read_secrets), "server_token": _SECRET},
-        "ses": _MAIL | {"topic_arn": _needed(read_text), "region": _TEXT},
+        | {
+            "username": _TEXT,
+            "password": _needed(read_secrets),
+            "server_token": _SECRET,
+            "message_stream": _TEXT,
+        },
+        "ses": _MAIL
+        | {
+            "topic_arn": _needed(read_topics),
+            "region": _a(read_aws_region),
+            "access_key_id": _TEXT,
+            "secret_access_key": _SECRET,
+            "configuration_set": _TEXT,
+        },
         "imap": _MAIL
         | {
             "host": _needed(read_text),
@@ -307,8 +375,13 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
             "username": _needed(read_text),
             "password": _SECRET,
             "access_token": _SECRET,
+            "access_token_file": _TEXT,
             "folder": _TEXT,
             "every": _DURATION,
+            "starttls": _FLAG,
+            "ca_file": _TEXT,
+            "start": _a(read_start),
+            "move_to": _TEXT,
         },
     },
     "whatsapp": {
@@ -316,6 +389,7 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
         | {
             "phone_number_id": _needed(read_text),
             "number": _a(read_number),
+            "business_account_id": _TEXT,
             "templates": _TEMPLATES,
         },
         "twilio": _TWILIO | {"number": _needed(read_number), "templates": _TEMPLATES},
@@ -327,8 +401,8 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
         "cti": _LINE | {"secret": _needed(read_secrets), "public_url": _a(read_url)},
     },
     "sms": {"twilio": _TWILIO | _TEXTS, "vonage": _VONAGE | _TEXTS, "telnyx": _TELNYX | _TEXTS},
-    "messenger": {"meta": _META | {"page_id": _needed(read_text)}},
-    "instagram": {"meta": _META | {"account_id": _needed(read_text)}},
+    "messenger": {"meta": _META | _DIRECT | {"page_id": _needed(read_text)}},
+    "instagram": {"meta": _META | _DIRECT | {"account_id": _needed(read_text), "page_id": _TEXT}},
     "x": {
         "x": {
             "user_id": _needed(read_text),
@@ -345,6 +419,7 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
             "app_id": _needed(read_text),
             "tenant_id": _TEXT,
             "app_password": _SECRET,
+            "service_url": _a(read_url),
             "api_base": _a(read_url),
         }
     },
@@ -352,6 +427,14 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
     "webchat": {"generic": _GENERIC | _CHAT},
     "counter": {"generic": _GENERIC},
     "internal": {"generic": _GENERIC},
+}
+
+# Of these one is needed, for a reason.
+ONE_OF: Final[Mapping[tuple[Channel, str], tuple[tuple[str, ...], str]]] = {
+    ("email", "sendgrid"): (
+        ("public_key", "password"),
+        "without them nobody could tell SendGrid's posts from a stranger's",
+    ),
 }
 
 # Nobody stands between us and these: `provider` may be left out.

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from shared.account_fields import (
     ACCOUNT_FIELDS,
+    ONE_OF,
     OWN_ADDRESS,
     WITHOUT_PROVIDER,
     Field,
@@ -80,6 +81,11 @@ class Accounts:
     def __len__(self) -> int:
         return len(self._by_name)
 
+    def api_bases(self) -> list[str]:
+        """Where the file sends a provider's calls, instead of to the provider."""
+        bases = (account.settings.get("api_base") for account in self)
+        return [base for base in bases if isinstance(base, str)]
+
     def channels(self) -> dict[str, Channel]:
         """The channel of each account by name, as the policy's checks want it."""
         return {account.name: account.channel for account in self}
@@ -137,6 +143,10 @@ class _Loader:
         rest = {key: value for key, value in section.items() if key not in ("channel", "provider")}
         secrets: dict[str, tuple[Secret, ...]] = {}
         settings = self._mapping(rest, path, fields, secrets, "")
+        names, reason = ONE_OF.get((channel, provider), ((), ""))
+        if names and not any(rest.get(each) for each in names):
+            others = " or ".join(names[1:])
+            self._wrong((*path, names[0]), f"is missing, and so is {others}: {reason}")
         return Account(name, channel, provider, MappingProxyType(settings), secrets)
 
     def _word(self, section: dict[str, Any], path: Path, key: str, known: Mapping[Any, Any]) -> Any:

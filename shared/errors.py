@@ -7,6 +7,7 @@ RegieError
 │   ├── Forbidden            403
 │   ├── NotFound             404
 │   ├── Conflict             409
+│   ├── Gone                 410
 │   ├── PreconditionFailed   412
 │   ├── TooLarge             413
 │   ├── Invalid              422
@@ -16,7 +17,8 @@ RegieError
 ├── Unavailable              a dependency is away; try again
 │   ├── BrokerUnavailable
 │   ├── DatabaseUnavailable
-│   └── BlobsUnavailable
+│   ├── BlobsUnavailable
+│   └── ProviderUnavailable  a provider's own server, which its webhook sends us to
 ├── Fenced                   a newer owner holds the partition; drop the work and claim again
 ├── Stuck                    work waits, dependencies answer, nothing moves: the process must end
 ├── SendError                a provider did not take a message; says whether to try again
@@ -80,6 +82,10 @@ class Conflict(Refused):
     status, name = 409, "conflict"
 
 
+class Gone(Refused):
+    status, name = 410, "gone"
+
+
 class PreconditionFailed(Refused):
     status, name = 412, "version-changed"
 
@@ -122,6 +128,10 @@ class BlobsUnavailable(Unavailable):
     """The blob store could not make the bytes durable."""
 
 
+class ProviderUnavailable(Unavailable):
+    """What a provider's webhook needs besides itself (its keys, its file) could not be had now."""
+
+
 class Fenced(RegieError):
     """Another consumer took this partition over (its epoch is higher)."""
 
@@ -137,6 +147,7 @@ class SendError(RegieError):
     again        the same message may be sent again (nothing was delivered)
     doubtful     it may have been delivered: never sent again blindly
     retry_after  seconds the provider asked us to wait
+    one_reader   the wait is for messages to this person, not for the whole account
     """
 
     def __init__(
@@ -147,6 +158,7 @@ class SendError(RegieError):
         again: bool = False,
         doubtful: bool = False,
         retry_after: float | None = None,
+        one_reader: bool = False,
     ) -> None:
         super().__init__(f"{code}: {reason}")
         self.code = code
@@ -154,6 +166,7 @@ class SendError(RegieError):
         self.again = again
         self.doubtful = doubtful
         self.retry_after = retry_after
+        self.one_reader = one_reader
 
 
 class FetchError(RegieError):

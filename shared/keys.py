@@ -18,9 +18,14 @@ def message_key(message: MessageReceived) -> bytes:
     """All messages of one sender follow each other; so does what is told of a withheld call."""
     identities = message.sender.identities
     if identities:
-        return _key(str(identities[0]))
+        return sender_key(str(identities[0]))
     thread = message.thread
     return _key(message.account, thread.target or thread.message_id or str(message.id))
+
+
+def sender_key(identity: str) -> bytes:
+    """The key of somebody's messages, by the first identity they came from: `scheme:value`."""
+    return _key(identity)
 
 
 def delivery_key(account: str, provider_id: str) -> bytes:

@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.accounts import Accounts
-from shared.blobs import FolderBlobs
+from shared.blobs import Blobs
 from shared.broker import Broker, Record
 from shared.cloudevents import decode
 from shared.settings import Settings
@@ -40,7 +40,7 @@ class Runtime:
     settings: Settings
     engine: AsyncEngine
     broker: Broker
-    blobs: FolderBlobs
+    blobs: Blobs
     accounts: Accounts
     now: Callable[[], datetime] = utc_now
     written: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
@@ -52,6 +52,7 @@ class Subscription:
     moved; what it does there is committed with them, or not at all.
 
     decode  what `handle` gets of each record; raises Unreadable, which makes it a dead letter
+    aside   its process is ready for work without it
     """
 
     group: str
@@ -59,6 +60,7 @@ class Subscription:
     handle: Handler
     batch: int = 500
     decode: Callable[[Record], Any] = decode
+    aside: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from shared.durations import Duration
 from shared.errors import Misconfigured
 
 
@@ -33,6 +35,7 @@ class Settings(BaseModel):
     blobs: str = ""
     allow_private_targets: str = ""
     public_url: str = ""
+    keep_events: Duration = Duration(7, "d")
     log_format: Literal["", "json", "console"] = ""
 
     @field_validator("admin_key")
@@ -40,6 +43,13 @@ class Settings(BaseModel):
     def _long_enough(cls, value: str) -> str:
         if value and len(value) < 32:
             raise ValueError("needs at least 32 characters: `openssl rand -base64 32` makes one")
+        return value
+
+    @field_validator("keep_events")
+    @classmethod
+    def _some_time(cls, value: Duration) -> Duration:
+        if not timedelta(hours=1) <= value.timedelta() <= timedelta(days=90):
+            raise ValueError("the feed keeps events for 1h to 90d")
         return value
 
     @property

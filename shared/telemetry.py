@@ -63,12 +63,35 @@ LAST_EVENT: Final = Gauge(
     ("account",),
     registry=METRICS,
 )
+TROUBLE: Final = Gauge(
+    "regie_account_trouble",
+    "1 while an account cannot do its work, by reason: credentials, unreachable …",
+    ("account", "reason"),
+    registry=METRICS,
+)
+_troubles: dict[str, str] = {}
 
 # The W3C traceparent of the request or record in hand; empty outside of one.
 trace: ContextVar[str] = ContextVar("trace", default="")
 
 # These speak at INFO of every call, some with addresses in it.
-_QUIET: Final = ("httpx", "httpcore", "aiokafka", "sqlalchemy", "alembic", "asyncio")
+_QUIET: Final = (
+    "httpx", "httpcore", "aiokafka", "sqlalchemy", "alembic", "asyncio", "imapclient",
+)  # fmt: skip
+
+
+def trouble(account: str, reason: str) -> None:
+    """Notes what keeps an account from its work in this process; empty: nothing any more."""
+    before = _troubles.pop(account, "")
+    if before:
+        TROUBLE.remove(account, before)
+    if reason:
+        _troubles[account] = reason
+        TROUBLE.labels(account, reason).set(1)
+
+
+def trouble_of(account: str) -> str | None:
+    return _troubles.get(account)
 
 
 def configure_logs(style: str = "", stream: TextIO = sys.stderr) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -64,7 +64,10 @@ class Blob(Value, frozen=True):
 
 
 class Attachment(Value, frozen=True):
-    """A file. Either already ours (`blob`), or still with the provider (`url` or `media_id`)."""
+    """A file. Either already ours (`blob`), or still with the provider (`url` or `media_id`).
+
+    lost  why it could not be fetched from there: a code and words; empty while there is hope
+    """
 
     name: str
     content_type: str
@@ -75,6 +78,7 @@ class Attachment(Value, frozen=True):
     content_id: str = ""
     inline: bool = False
     sha256: str = ""
+    lost: str = ""
 
 
 class Thread(Value, frozen=True):
@@ -83,12 +87,14 @@ class Thread(Value, frozen=True):
     message_id  its own id there (a mail's Message-ID with its angle brackets, a wamid)
     references  ids it answers, nearest first
     token       our own signed reply token, verified by the channel
+    tag         the case a signed tag in the subject names: heeded from its own customer only
     target      for edit, revoke and reaction: the id of the message it is about
     """
 
     message_id: str = ""
     references: tuple[str, ...] = ()
     token: str = ""
+    tag: str = ""
     target: str = ""
 
 
@@ -100,16 +106,55 @@ class Call(Value, frozen=True):
     direction: Literal["in", "out"] = "in"
 
 
+class Wording(Value, frozen=True):
+    """The policy's own words for one kind of notice, in one language; what is empty is built in."""
+
+    kind: str
+    subject: str = ""
+    text: str = ""
+
+
+class Manner(Value, frozen=True):
+    """How a notification to a person is put: what the policy says of it where it was decided.
+
+    language  of the words, such as `nl`; empty: English
+    zone      in which times are told, such as `Europe/Amsterdam`; empty: UTC
+    sender    the mail account it leaves by; empty: the only one that sends
+    urgency   what ntfy calls its priority, 1 to 5; 0: by the kind of notice
+    words     instead of the built-in ones: of this kind of notice, and of a digest
+    own       an agent named the address: it must be a public one
+    """
+
+    language: str = ""
+    zone: str = ""
+    sender: str = ""
+    urgency: int = 0
+    words: tuple[Wording, ...] = ()
+    own: bool = False
+
+
+class Digest(Value, frozen=True):
+    """More than `over` notifications to one target within `every`: the rest leave together, at
+    its end. `over` 0: not even one leaves alone."""
+
+    over: int
+    every: timedelta
+
+
 class Target(Value, frozen=True):
     """Where a notification goes: one of the policy's `notify` entries.
 
     not_before  the end of the recipient's quiet hours, where it would come within them
+    manner      how it is put; None for a webhook, whose receiver is a program
+    digest      when it waits for others; None: it never does
     """
 
     kind: str
     address: str
     name: str = ""
     not_before: datetime | None = None
+    manner: Manner | None = None
+    digest: Digest | None = None
 
 
 class Escalation(Value, frozen=True):

@@ -1,4 +1,4 @@
-"""Fixtures for all tests, and the rule that what was not run against Kafka is said aloud.
+"""Fixtures for all tests, and the rule that what was not run against a real server is said aloud.
 
 | fixture | what it gives | lives for |
 | --- | --- | --- |
@@ -8,21 +8,52 @@
 | `kafka` | the bootstrap address of one real broker | the session |
 | `kafka_server` | that broker itself; do not break it | the session |
 | `kafka_cluster` | three brokers to kill, freeze and restart | the module |
+| `mail_servers` | Dovecot and Exim, with mailboxes of the module's own | the module |
 
-A test that asks for one of Kafka's is marked `kafka` by itself.
+A test that asks for one of Kafka's is marked `kafka` by itself, one for the others `mailservers`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 import pytest
 
 from deploy.kafka.kafka import KafkaServer
-from tests import servers
+from tests import mailservers, servers
+from tests.mailservers import MailServers
 
-_KAFKA_FIXTURES = {"kafka", "kafka_server", "kafka_cluster"}
-_kafka_ran: set[str] = set()
+
+@dataclass(frozen=True)
+class Outside:
+    """Real servers that not every machine has.
+
+    missing   what this machine lacks for them; None when nothing
+    variable  set where running without them is a failure, as in CI
+    """
+
+    fixtures: frozenset[str]
+    missing: Callable[[], str | None]
+    variable: str
+    words: str
+
+    def required(self) -> bool:
+        return os.environ.get(self.variable, "") not in ("", "0")
+
+
+OUTSIDE = {
+    "kafka": Outside(
+        frozenset({"kafka", "kafka_server", "kafka_cluster"}),
+        servers.kafka_missing, "REGIE_REQUIRE_KAFKA", "a real Kafka",
+    ),
+    "mailservers": Outside(
+        frozenset({"mail_servers"}),
+        mailservers.missing, "REGIE_REQUIRE_MAILSERVERS", "real mail servers",
+    ),
+}  # fmt: skip
+_ran: set[str] = set()  # the marks of which a test met the servers
 
 
 # --- servers -----------------------------------------------------------------
@@ -69,56 +100,69 @@ async def kafka_cluster() -> AsyncIterator[KafkaServer]:
         yield server
 
 
-# --- Kafka: run, or said aloud -------------------------------------------------
+@pytest.fixture(scope="module")
+async def mail_servers() -> AsyncIterator[MailServers]:
+    async with mailservers.running_mail_servers() as running:
+        yield running
+
+
+# --- run, or said aloud --------------------------------------------------------
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if _KAFKA_FIXTURES & set(getattr(item, "fixturenames", ())):
-            item.add_marker("kafka")
+        for mark, outside in OUTSIDE.items():
+            if outside.fixtures & set(getattr(item, "fixturenames", ())):
+                item.add_marker(mark)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("kafka") is None or not (missing := servers.kafka_missing()):
-        return
-    if servers.kafka_required():
-        pytest.fail(f"REGIE_REQUIRE_KAFKA is set, but {missing}", pytrace=False)
-    pytest.skip("no Kafka on this machine")
+    for mark, outside in OUTSIDE.items():
+        if item.get_closest_marker(mark) is None or not (missing := outside.missing()):
+            continue
+        if outside.required():
+            pytest.fail(f"{outside.variable} is set, but {missing}", pytrace=False)
+        pytest.skip(f"no {mark} on this machine")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    # A call's report: its fixtures were up, so the test met a real broker, whatever came of it.
+    # A call's report: its fixtures were up, so the test met real servers, whatever came of it.
     # Where tests run in several processes, this hook hears of all of them in the first.
-    if report.when == "call" and "kafka" in report.keywords:
-        _kafka_ran.add(report.nodeid)
+    if report.when == "call":
+        _ran.update(mark for mark in OUTSIDE if mark in report.keywords)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if _kafka_owed(session.config) and session.exitstatus == pytest.ExitCode.OK:
+    if _owed(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if _kafka_owed(config):
-        terminalreporter.section("NOT RUN: Kafka", sep="!", red=True, bold=True)
-        terminalreporter.write_line("REGIE_REQUIRE_KAFKA is set, and no test met a real Kafka.")
+    for outside in _owed(config):
+        terminalreporter.section(f"NOT RUN: {outside.words}", sep="!", red=True, bold=True)
+        terminalreporter.write_line(f"{outside.variable} is set, and no test met {outside.words}.")
+    for mark, outside in OUTSIDE.items():
+        _tell_skipped(terminalreporter, mark, outside)
+
+
+def _tell_skipped(terminalreporter: pytest.TerminalReporter, mark: str, outside: Outside) -> None:
     skipped = [
         report
         for report in terminalreporter.getreports("skipped")
-        if "kafka" in report.keywords and report.when == "setup"
+        if mark in report.keywords and report.when == "setup"
     ]
-    if skipped and (missing := servers.kafka_missing()):
-        count = f"NOT RUN: {len(skipped)} tests against a real Kafka"
+    if skipped and (missing := outside.missing()):
+        count = f"NOT RUN: {len(skipped)} tests against {outside.words}"
         terminalreporter.section(count, sep="!", yellow=True, bold=True)
         terminalreporter.write_line(f"{missing}.")
         terminalreporter.write_line(
-            "Then run them:  make test  (only them: make test ARGS='-m kafka')"
+            f"Then run them:  make test  (only them: make test ARGS='-m {mark}')"
         )
 
 
-def _kafka_owed(config: pytest.Config) -> bool:
-    if config.option.collectonly or not servers.kafka_required() or hasattr(config, "workerinput"):
-        return False
-    return not _kafka_ran
+def _owed(config: pytest.Config) -> list[Outside]:
+    if config.option.collectonly or hasattr(config, "workerinput"):
+        return []
+    return [each for mark, each in OUTSIDE.items() if each.required() and mark not in _ran]

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import httpx
 from sqlalchemy import text
 
+from services.ingest import chat_store
 from services.notifier.handlers import Handlers as Notifier
 from services.router import commands as cmd
 from services.router.rights.erasing import Erasing
@@ -20,6 +21,7 @@ from shared.broker import Message, Record
 from shared.broker.headers import unpack
 from shared.carrying import dead_letter
 from shared.channels import Parked, WebhookRequest
+from shared.channels.webchat import Visitor
 from shared.cloudevents import decode, encode
 from shared.database import transaction
 from shared.events import (
@@ -40,7 +42,7 @@ WORDS = (
     "quillfeather", "31687654321", "ada.quill@", "zebrafish", "marmalade", "kumquat", "tamarind",
     "saffron", "turmeric", "cardamom", "paprika", "oregano", "rosemary", "wasabi", "fenugreek",
     "sumac", "anise", "juniper", "caraway", "lovage", "sorrel", "chervil", "borage", "tarragon",
-    "fennel", "mugwort",
+    "fennel", "mugwort", "nutmeg", "pimento",
 )  # fmt: skip
 CODE = codes.written(0x12_3456_789A)
 DUE = after(days=20)
@@ -136,7 +138,21 @@ async def live(room: Room) -> UUID:
             {"case": case.id, "customer": customer},
         )
     await die(room, words[0], case.id)
+    await chats(room, uuid4(), email=MAIL, page="https://shop.example/nutmeg", said="pimento")
     return customer
+
+
+async def chats(room: Room, session: UUID, *, said: str, **columns: str) -> UUID:
+    """A chat with one line that the router has yet to hear of."""
+    async with transaction(room.engine) as connection:
+        await chat_store.begin(connection, Visitor(session), "chat", b"t", NOON, after(days=100))
+        for name, value in columns.items():
+            statement = f"UPDATE chat_sessions SET {name} = :value WHERE id = :id"
+            await connection.execute(text(statement), {"value": value, "id": session})
+        await chat_store.claim_line(
+            connection, session, 1, message_id=uuid4(), print_=b"p", at=NOON, text=said, files=()
+        )
+    return session
 
 
 async def changes(room: Room) -> list[Any]:

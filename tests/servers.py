@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -24,11 +23,6 @@ from deploy.kafka.kafka import KafkaServer
 def kafka_missing() -> str | None:
     """What this machine lacks to run Kafka; None when nothing."""
     return runners.missing()
-
-
-def kafka_required() -> bool:
-    """Whether running without Kafka is a failure, as in CI."""
-    return os.environ.get("REGIE_REQUIRE_KAFKA", "") not in ("", "0")
 
 
 @asynccontextmanager

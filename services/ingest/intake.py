@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from shared.blobs import FolderBlobs, blob_for
+from services.ingest.owning import Owning
+from shared.blobs import Blobs, blob_for
 from shared.broker import Broker, Message
 from shared.channels import NewBlob, Parked, Parsed, WebhookRequest
 from shared.channels.bodies import keep
@@ -30,7 +31,7 @@ class Intake:
     """Accepts what a door has verified and parsed. The same for every door."""
 
     broker: Broker
-    blobs: FolderBlobs
+    blobs: Blobs
     now: Callable[[], datetime]
 
     async def accept(
@@ -46,16 +47,18 @@ class Intake:
         request  kept with what is parked, so that a later parser can read it again
         replayed_at  for what an operator sends again: it counts as a late arrival
         """
-        blobs = list(parsed.blobs)
+        given = list(parsed.blobs)
         parked = list(parsed.parked)
         records: list[Message] = []
-        for message in parsed.messages:
-            fitted = _fit(message, blobs)
-            record = _message(fitted, replayed_at)
+        fitted = [_fit(message, given) for message in parsed.messages]
+        owning = Owning({blob.ref: blob.content for blob in given})
+        for message in fitted:
+            record = _message(owning.own(message), replayed_at)
             if len(record.value) > LARGEST_EVENT:
                 parked.append(_too_large(record))
             else:
                 records.append(record)
+        blobs = owning.new
         records.extend(_status(status) for status in parsed.statuses)
         for item in parked:
             record, bytes_of = park(item, account, self._received_at(request), request)

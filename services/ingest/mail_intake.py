@@ -21,13 +21,13 @@ from shared.channels.email import message_from_mime
 from shared.channels.email.addresses import account_at
 from shared.channels.email.mime import LARGEST
 from shared.errors import RegieError, Unavailable
+from shared.reading import OFF_LOOP, READING
 from shared.telemetry import describe
 
 log = structlog.get_logger("ingest")
 
 Accept = Callable[[Parsed, str], Awaitable[None]]
 
-_IN_THREAD: Final = 256 * 1024  # bytes from which parsing would hold up the other connections
 _MOST_RECIPIENTS: Final = 100
 _LONGEST_ACCEPT: Final = 60.0  # seconds; the other server waits ten minutes (RFC 5321 4.5.3.2.6)
 
@@ -109,7 +109,7 @@ class MailIntake:
         received_at = self._now()
         try:
             async with asyncio.timeout(_LONGEST_ACCEPT):
-                parsed = await _parsed(raw, account, sender, recipients, received_at)
+                parsed = await parsed_mail(raw, account, sender, recipients, received_at)
                 await self._accept(parsed, account.name)
         except (Unavailable, TimeoutError) as error:
             log.warning("a mail is not durable yet", account=account.name, error=describe(error))
@@ -120,22 +120,34 @@ class MailIntake:
         return _TAKEN
 
 
-async def _parsed(
-    raw: bytes, account: Account, sender: str, recipients: Sequence[str], received_at: datetime
+async def parsed_mail(
+    raw: bytes,
+    account: Account,
+    sender: str | None,
+    recipients: Sequence[str],
+    received_at: datetime,
 ) -> Parsed:
-    if len(raw) <= _IN_THREAD:
-        return _read(raw, account, sender, recipients, received_at)
-    return await asyncio.to_thread(_read, raw, account, sender, recipients, received_at)
+    """What `read` returns; of a large mail beside the event loop. Raises Unavailable."""
+    if len(raw) <= OFF_LOOP:
+        return read(raw, account, sender, recipients, received_at)
+    mail = (raw, account, sender, recipients, received_at)
+    return await READING.parsed(raw, message_from_mime, *mail)
 
 
-def _read(
-    raw: bytes, account: Account, sender: str, recipients: Sequence[str], received_at: datetime
+def read(
+    raw: bytes,
+    account: Account,
+    sender: str | None,
+    recipients: Sequence[str],
+    received_at: datetime,
 ) -> Parsed:
+    """The mail's events, or the mail itself, parked. Never raises: a mail that no parser of ours
+    can read must not come again and again."""
     try:
         return message_from_mime(raw, account, sender, recipients, received_at)
     except RegieError as error:
         reason = str(error)
     except Exception as error:
         log.exception("a parser failed", account=account.name)
-        reason = f"the parser of email/smtp failed: {describe(error)}"
+        reason = f"the parser of email/{account.provider} failed: {describe(error)}"
     return Parsed(parked=(Parked(raw, reason, key=hashlib.sha256(raw).hexdigest()),))

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP
 
 from services.ingest.mail_intake import Accept, MailIntake, max_size
+from services.ingest.mail_session import Limits, LmtpSession, SmtpSession
 from shared.accounts import Account, Accounts
 from shared.errors import Misconfigured
 
-_LONGEST_LINE: Final = 64 * 1024  # bytes; many programs ignore the limit of 998
+_LIMITS: Final = Limits()
 _FAREWELL: Final = 5.0  # seconds that mails being taken in get when the door closes
 
 
@@ -30,9 +30,15 @@ class MailDoor:
     Settings: `listen: host:port`, `max_size` (35 MB at most), `protocol: smtp` or `lmtp`.
     """
 
-    def __init__(self, accounts: Accounts, accept: Accept, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        accept: Accept,
+        now: Callable[[], datetime],
+        limits: Limits = _LIMITS,
+    ) -> None:
         self._listeners = [
-            _Listener(place, mailboxes, accept, now)
+            _Listener(place, mailboxes, accept, now, limits)
             for place, mailboxes in _places(accounts).items()
         ]
 
@@ -98,10 +104,13 @@ class _Listener:
         accounts: Sequence[Account],
         accept: Accept,
         now: Callable[[], datetime],
+        limits: Limits,
     ) -> None:
         self._place, self._accounts = place, accounts
         self._intake = MailIntake(accounts, accept, now, place.lmtp)
+        self._limits = limits
         self._sessions: set[SMTP] = set()
+        self._texts = asyncio.Semaphore(limits.texts)
         self._server: asyncio.Server | None = None
 
     @property
@@ -112,7 +121,7 @@ class _Listener:
 
     async def start(self) -> None:
         place = self._place
-        kind = _Lmtp if place.lmtp else _Smtp
+        kind = LmtpSession if place.lmtp else SmtpSession
         largest = max(max_size(account) for account in self._accounts)
         hostname = socket.gethostname()
         loop = asyncio.get_running_loop()
@@ -121,7 +130,10 @@ class _Listener:
             return kind(
                 self._intake,
                 self._sessions,
+                self._texts,
+                self._limits,
                 data_size_limit=largest,
+                timeout=self._limits.silence,
                 enable_SMTPUTF8=True,
                 hostname=hostname,
                 ident="Regie",
@@ -147,37 +159,3 @@ class _Listener:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._server.wait_closed(), _FAREWELL)
         self._server = None
-
-
-class _Smtp(SMTP):
-    """aiosmtpd's session, known to its listener while it lasts."""
-
-    line_length_limit = _LONGEST_LINE
-
-    def __init__(self, intake: MailIntake, sessions: set[SMTP], **settings: Any) -> None:
-        super().__init__(intake, **settings)
-        self._sessions = sessions
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._sessions.add(self)
-        super().connection_made(transport)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._sessions.discard(self)
-        super().connection_lost(error)
-
-
-class _Lmtp(_Smtp, LMTP):
-    """LMTP (RFC 2033): after the text, one answer for each recipient."""
-
-    _answers = 1
-
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
-        self._answers = max(1, len(self.envelope.rcpt_tos) if self.envelope else 1)
-        await super().smtp_DATA(arg)
-
-    async def push(self, status: Any) -> None:
-        # These two aiosmtpd says by itself, once, when it has read a text that is too long.
-        if isinstance(status, str) and status.startswith(("552 Error", "500 Line")):
-            status = "\r\n".join([status] * self._answers)
-        await super().push(status)

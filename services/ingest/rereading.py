@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from services.ingest.errands import Errands
 from services.ingest.intake import Intake
-from services.ingest.webhooks import parse
+from services.ingest.webhooks import taken_apart
 from shared.accounts import Account, Accounts
 from shared.channels import Parsed, WebhookRequest
 from shared.channels.email import message_from_mime
@@ -30,17 +31,21 @@ class Rereading:
 
     accounts: Accounts
     intake: Intake
+    errands: Errands
 
     @classmethod
     def of(cls, runtime: Runtime) -> Self:
-        return cls(runtime.accounts, Intake(runtime.broker, runtime.blobs, runtime.now))
+        intake = Intake(runtime.broker, runtime.blobs, runtime.now)
+        return cls(runtime.accounts, intake, Errands.of(runtime))
 
-    def parse(self, account: str, request: WebhookRequest) -> Parsed:
+    async def parse(self, account: str, request: WebhookRequest) -> Parsed:
         found = self.accounts.get(account)
         if found is None:
             raise NotFound(f"account {account} is not in the channels file any more: add it again")
         inbound = provider_of(found).inbound or _Mail()
-        return parse(inbound, request, found, self.accounts)
+        whole = await self.errands.whole(request, found)
+        parsed = await taken_apart(inbound, whole, found, self.accounts)
+        return await self.errands.called(parsed, request)
 
     async def accept(self, parsed: Parsed, account: str) -> None:
         await self.intake.accept(parsed, account, replayed_at=self.intake.now())

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from services.ingest.errands import Errands
 from services.ingest.intake import Intake
 from shared.accounts import Account, Accounts
 from shared.channels import Answer, Inbound, Parked, Parsed, WebhookRequest
 from shared.channels.table import provider_of
 from shared.errors import NotFound, Refused, Unauthenticated, Unreadable
+from shared.reading import OFF_LOOP, READING
 from shared.telemetry import WEBHOOKS_REFUSED, describe
 from shared.web import read_body
 
 log = structlog.get_logger("ingest")
-
-_OFF_LOOP: Final = 256 * 1024  # a larger body is taken apart beside the event loop
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,17 @@ class Webhooks:
     accounts: Accounts
     intake: Intake
     now: Callable[[], datetime]
+    errands: Errands
 
     async def receive(self, request: Request, account: str) -> Response:
         """Events. What is rightly signed is answered 2xx once it is durable, read or parked."""
         found, inbound = self._door(account)
         webhook = await self._read(request, found, inbound)
+        webhook = await self._keyed(webhook, found)
         verify(inbound, webhook, found)
-        if len(webhook.body) > _OFF_LOOP:
-            parsed = await asyncio.to_thread(parse, inbound, webhook, found, self.accounts)
-        else:
-            parsed = parse(inbound, webhook, found, self.accounts)
+        webhook = await self.errands.whole(webhook, found)
+        parsed = await taken_apart(inbound, webhook, found, self.accounts)
+        parsed = await self.errands.called(parsed, webhook)
         await self.intake.accept(parsed, found.name, webhook)
         return _response(parsed.answer)
 
@@ -55,6 +56,11 @@ class Webhooks:
         except Refused as error:
             WEBHOOKS_REFUSED.labels(account, error.problem).inc()
             raise
+
+    async def _keyed(self, webhook: WebhookRequest, account: Account) -> WebhookRequest:
+        with refusing(account):
+            source = self.errands.keys_of(webhook, account)
+        return webhook if source is None else await self.errands.keyed(webhook, source, account)
 
     def _door(self, name: str) -> tuple[Account, Inbound]:
         account = self.accounts.get(name)
@@ -87,10 +93,16 @@ class Webhooks:
 
 
 def verify(inbound: Inbound, webhook: WebhookRequest, account: Account) -> None:
-    """Raises Refused for a wrong signature, and Unauthenticated whatever else goes wrong: what a
-    stranger sent must neither pass nor show as our fault."""
-    try:
+    """Raises Refused for a wrong signature, and Unauthenticated whatever else goes wrong."""
+    with refusing(account):
         inbound.verify(webhook, account)
+
+
+@contextmanager
+def refusing(account: Account) -> Iterator[None]:
+    """What a stranger sent must neither pass nor show as our fault: any error is a refusal."""
+    try:
+        yield
     except Refused as error:
         WEBHOOKS_REFUSED.labels(account.name, error.problem).inc()
         raise
@@ -116,6 +128,16 @@ def parse(inbound: Parser, webhook: WebhookRequest, account: Account, accounts: 
         log.exception("a parser failed", account=account.name)
         reason = f"the parser of {account.channel}/{account.provider} failed: {describe(error)}"
     return Parsed(parked=(Parked(webhook.body, reason),))
+
+
+async def taken_apart(
+    inbound: Parser, webhook: WebhookRequest, account: Account, accounts: Accounts
+) -> Parsed:
+    """The same, beside the event loop where the body is large. Raises Unavailable."""
+    if len(webhook.body) + len(webhook.enclosed or b"") <= OFF_LOOP:
+        return parse(inbound, webhook, account, accounts)
+    bare = replace(webhook, keys={})  # they served to verify it
+    return await READING.parsed(webhook.body, inbound.parse, bare, account, accounts)
 
 
 class _DoorRoute(APIRoute):

@@ -97,6 +97,7 @@ def _notices(
             at=change.at,
             expires_at=expires_at,
             not_before=each.not_before,
+            digest=None if effect == "handoff" else each.digest,
         )
 
 

@@ -8,11 +8,20 @@ from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
-REPLY: Final = "reply"
-Effect = Literal["reply", "reminder", "escalation", "breach", "handoff"]
+from shared.events import Digest
 
-# pending and sending are alive; the others are ends. `unknown`: it may have been delivered.
-State = Literal["pending", "sending", "sent", "failed", "unknown", "dropped"]
+REPLY: Final = "reply"
+FOLLOW_UP: Final = "follow_up"  # a web chat's unread answers, by mail
+EVENT: Final = "event"  # of the feed, to a subscription
+TEST: Final = "test"  # to a subscription, once
+DIGEST: Final = "digest"  # what was held back for one target, as one
+Effect = Literal[
+    "reply", "follow_up", "reminder", "escalation", "breach", "handoff", "digest", "event", "test"
+]
+
+# pending, held (for a digest) and sending are alive; the others are ends. `unknown`: it may have
+# been delivered. `digested`: it went with others, in a delivery of their own.
+State = Literal["pending", "held", "sending", "sent", "failed", "unknown", "dropped", "digested"]
 
 _DELIVERIES: Final = UUID("0c5f5a8e-7f0c-4d6e-9b1a-64b7c1b0a5d2")
 
@@ -36,6 +45,7 @@ class Planned:
     at          when the event happened
     expires_at  from then on it is worth nothing
     not_before  the end of its recipient's quiet hours
+    digest      when it may have to wait for others; None: never
     """
 
     id: UUID
@@ -50,6 +60,7 @@ class Planned:
     expires_at: datetime
     lane: str = ""
     not_before: datetime | None = None
+    digest: Digest | None = None
 
     def first_try_at(self, now: datetime) -> datetime:
         """Now, or once its recipient may be disturbed. One that expires before is looked at as it
@@ -79,6 +90,9 @@ class Delivery:
     head             None when the case is gone
     secrets          the target's signing secrets, the current one first
     disabled         why the target takes nothing any more; empty while it does
+    read             a follow-up's answers were read in the chat meanwhile
+    url              a subscription's address as it is now; empty for others, and for a deleted one
+    digest           when it may have to wait for others; None: never
     """
 
     id: UUID
@@ -94,6 +108,9 @@ class Delivery:
     head: Head | None = None
     secrets: tuple[str, ...] = ()
     disabled: str = ""
+    read: bool = False
+    url: str = ""
+    digest: Digest | None = None
 
     @property
     def kind(self) -> str:
@@ -111,3 +128,13 @@ class Delivery:
     @property
     def is_reply(self) -> bool:
         return self.effect == REPLY
+
+    @property
+    def is_published(self) -> bool:
+        """For a subscription."""
+        return self.effect in (EVENT, TEST)
+
+    @property
+    def to_customer(self) -> bool:
+        """Leaves by a provider, who may not know a repeat for one."""
+        return self.effect in (REPLY, FOLLOW_UP)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from services.notifier import retries
 from services.notifier.answers import Answer, TargetError
 from services.notifier.models import Delivery, State
-from services.notifier.retries import Doubtful, GiveUp, Next
+from services.notifier.retries import LONGEST_PAUSE, Doubtful, GiveUp, Next
 from services.notifier.staleness import Stale
 from shared.errors import SendError
 
@@ -36,7 +37,9 @@ class Attempt:
 class Outcome:
     """A delivery's new state. `pending` means another try at `next_at`.
 
-    closes  its target gets nothing more
+    closes        its target gets nothing more
+    paused_until  its provider wants nothing more until then: of the whole account, or for this
+                  reader alone
     """
 
     delivery: Delivery
@@ -47,6 +50,8 @@ class Outcome:
     next_at: datetime | None = None
     attempt: Attempt | None = None
     closes: bool = False
+    paused_until: datetime | None = None
+    one_reader: bool = False
 
     @property
     def error(self) -> str:
@@ -64,25 +69,42 @@ def failed(
     """After a call at `at` that came to nothing, or to nothing we know of."""
     answer = error.answer if isinstance(error, TargetError) and error.answer else Answer()
     attempt = Attempt(at, took, answer.status or None, str(error), answer.body)
-    rule = retries.REPLIES if delivery.is_reply else retries.WEBHOOKS
+    rule = retries.REPLIES if delivery.to_customer else retries.WEBHOOKS
     decision = retries.after(
         error, rule, tries=delivery.tries, now=now, until=delivery.expires_at, chance=chance
     )
+    until, one = _silence(delivery, error, now), error.one_reader
     match decision:
         case Next(next_at):
             return Outcome(
-                delivery, "pending", error.code, error.reason, next_at=next_at, attempt=attempt
-            )
+                delivery, "pending", error.code, error.reason, next_at=next_at, attempt=attempt,
+                paused_until=until, one_reader=one,
+            )  # fmt: skip
         case GiveUp(code, reason, gone):
-            return Outcome(delivery, "failed", code, reason, attempt=attempt, closes=gone)
+            return Outcome(
+                delivery, "failed", code, reason, attempt=attempt, closes=gone,
+                paused_until=until, one_reader=one,
+            )  # fmt: skip
         case Doubtful(code, reason):
             return Outcome(delivery, "unknown", code, reason, attempt=attempt)
 
 
+def _silence(delivery: Delivery, error: SendError, now: datetime) -> datetime | None:
+    """What a provider's `Retry-After` asks of the account; a target's is for that one try."""
+    if error.code != "throttled" or not error.retry_after or not delivery.to_customer:
+        return None
+    return now + min(timedelta(seconds=error.retry_after), LONGEST_PAUSE)
+
+
 def dropped(delivery: Delivery, stale: Stale) -> Outcome:
     """Stale before a try. One that was tried, in vain, until its time was over has failed."""
-    in_vain = stale.code == "expired" and delivery.tries > 0
+    in_vain = stale.code in ("expired", "window_closed") and delivery.tries > 0
     return Outcome(delivery, "failed" if in_vain else "dropped", stale.code, stale.reason)
+
+
+def digested(delivery: Delivery, into: UUID) -> Outcome:
+    """It is told with others, by that delivery."""
+    return Outcome(delivery, "digested", "digested", f"told in delivery {into}")
 
 
 def refused(delivery: Delivery) -> Outcome:

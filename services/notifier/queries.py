@@ -13,6 +13,7 @@ from services.notifier.models import Delivery, Head, Planned
 from services.notifier.outcomes import Outcome
 from services.notifier.slots import START
 from shared.database import driver
+from shared.events import Digest
 
 
 async def add(connection: AsyncConnection, planned: Sequence[Planned], now: datetime) -> None:
@@ -22,7 +23,8 @@ async def add(connection: AsyncConnection, planned: Sequence[Planned], now: date
         return
     rows = [
         (p.id, p.event_id, p.case_id, p.seq, p.version, p.effect, p.target, p.lane,
-         p.payload.decode(), p.at, p.expires_at, p.first_try_at(now))
+         p.payload.decode(), p.at, p.expires_at, p.first_try_at(now),
+         p.digest.over if p.digest else None, p.digest.every if p.digest else None)
         for p in planned
     ]  # fmt: skip
     await (await driver(connection)).execute(_ADD, *zip(*rows, strict=True), now)
@@ -122,7 +124,14 @@ def _delivery(row: Mapping[str, Any], now: datetime) -> Delivery:
         head=_head(row),
         secrets=tuple(filter(None, secrets)),
         disabled=(row["disabled_reason"] or "") if row["disabled_at"] else "",
+        read=bool(row["read"]),
+        digest=_digest(row),
     )
+
+
+def _digest(row: Mapping[str, Any]) -> Digest | None:
+    over = row["digest_over"]
+    return None if over is None else Digest(over=over, every=row["digest_every"])
 
 
 def _head(row: Mapping[str, Any]) -> Head | None:
@@ -134,17 +143,19 @@ def _head(row: Mapping[str, Any]) -> Head | None:
 
 _ADD: Final = """
 INSERT INTO deliveries (id, event_id, case_id, seq, version, effect, target, lane, payload, at,
-    expires_at, next_at, created_at)
-SELECT n.*, $13 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::int[],
+    expires_at, next_at, digest_over, digest_every, created_at)
+SELECT n.*, $15 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::int[],
     $6::text[], $7::text[], $8::text[], $9::jsonb[], $10::timestamptz[], $11::timestamptz[],
-    $12::timestamptz[]) AS n
+    $12::timestamptz[], $13::int[], $14::interval[]) AS n
 ON CONFLICT DO NOTHING
 """
 
 _COLUMNS: Final = """
     c.id, c.case_id, c.effect, c.target, c.payload, c.version, c.at, c.attempts,
-    c.attempts_before, c.expires_at, h.version AS head_version, h.state AS head_state,
+    c.attempts_before, c.expires_at, c.digest_over, c.digest_every, h.version AS head_version, h.state AS head_state,
     h.answered_at, CASE WHEN c.effect = 'reminder' THEN h.promises END AS promises,
+    CASE WHEN c.effect = 'follow_up' THEN NOT EXISTS (SELECT FROM chat_unread AS u
+        WHERE u.message_id = (c.payload ->> 'message_id')::uuid) END AS read,
     t.secret, t.previous, t.previous_until, t.disabled_at, t.disabled_reason
 """
 _JOINS: Final = """
@@ -202,7 +213,7 @@ UPDATE deliveries d SET state = new.state, next_at = coalesce(new.next_at, d.nex
     payload = CASE WHEN new.state <> 'pending' AND d.payload ->> 'secret' = 'true'
         THEN jsonb_set(d.payload, '{text}', '""') ELSE d.payload END
 FROM held JOIN new USING (id)
-WHERE d.id = held.id AND (held.was IN ('pending', 'sending')
+WHERE d.id = held.id AND (held.was IN ('pending', 'sending', 'held')
     OR (held.was = 'unknown' AND new.state IN ('sent', 'failed')))
 RETURNING d.id, held.was
 """

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier import letters, queries
+from services.notifier import letters, limits, queries
 from services.notifier.outcomes import Outcome
 from services.notifier.targets.replies import reply_in
 from shared import outbox
@@ -41,6 +41,7 @@ async def record(
             for report in _reports(each, now, corrects=were[each.delivery.id] == "unknown")
         ],
     )
+    await limits.pause(connection, outcomes)
     return counted
 
 

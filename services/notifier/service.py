@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.notifier import api, secrets
+from services.notifier.follow_ups import FollowUps, senders_of
 from services.notifier.handlers import Handlers
 from services.notifier.keeping import keep_house
 from services.notifier.models import target_of
@@ -25,13 +26,16 @@ def service(runtime: Runtime) -> Service:
     """Consumes case events, sends what they ask for, serves the targets. Raises Misconfigured."""
     webhooks = webhooks_in_policy(runtime.settings.policy_file)
     sender = Sender(runtime, Outlets(runtime, webhooks))
+    tasks = {"sender": sender.run, "deliveries forgotten": lambda: keep_house(runtime)}
+    if senders := senders_of(runtime.accounts):
+        tasks["chats followed up"] = FollowUps(runtime, senders).run
     return Service(
         name="notifier",
         routers=(api.routes(runtime),),
         subscriptions=(
             Subscription(GROUP, (CASES_CHANGED,), Handlers(runtime.now).on_case_events),
         ),
-        tasks={"sender": sender.run, "deliveries forgotten": lambda: keep_house(runtime)},
+        tasks=tasks,
         start=lambda: _know(runtime, webhooks),
     )
 

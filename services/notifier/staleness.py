@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from services.notifier.models import Delivery
+from services.notifier.models import DIGEST, Delivery, Head
 
 _ANSWERED: Final = ("first_response", "next_response")
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """`code` is expired, answered, over, closed or gone; `reason` says it in words."""
+    """`code` is expired, window_closed, read, answered, over, closed or gone; `reason` says it in
+    words."""
 
     code: str
     reason: str
@@ -23,13 +24,17 @@ def staleness(delivery: Delivery, now: datetime) -> Stale | None:
     """Why it must not be sent; None when it may. A reply is stale by time alone: whoever closes
     a case after answering still wants the answer sent. A survey's question is for closed ones."""
     head = delivery.head
+    if delivery.is_published:
+        return _unpublished(delivery, now)
+    if delivery.effect == DIGEST:  # of many cases
+        return _expired(delivery, now) if delivery.expires_at <= now else None
     if head is None:
         return Stale("gone", "the case is gone")
     if delivery.expires_at <= now:
-        return _expired(delivery)
-    if _asks_how_it_was(delivery) and head.state != "closed":
-        return Stale("reopened", "the case was opened again")
-    if delivery.is_reply or head.version == delivery.version:
+        return _expired(delivery, now)
+    if delivery.to_customer:
+        return _said_in_vain(delivery, head)
+    if head.version == delivery.version:
         return None
     if head.state == "closed":
         return Stale("closed", "the case was closed")
@@ -41,11 +46,39 @@ def staleness(delivery: Delivery, now: datetime) -> Stale | None:
     return None
 
 
-def _expired(delivery: Delivery) -> Stale:
+def _unpublished(delivery: Delivery, now: datetime) -> Stale | None:
+    """It tells what happened, which stays true; but not what was erased since."""
+    if not delivery.url:
+        return Stale("gone", "the subscription was deleted")
+    if "type" not in delivery.payload:
+        return Stale("gone", "the event is kept no longer")
+    return _expired(delivery, now) if delivery.expires_at <= now else None
+
+
+def _expired(delivery: Delivery, now: datetime) -> Stale:
+    if closed := window_closed(delivery, now):
+        return closed
     if delivery.is_reply:
-        words = "it could not be sent within 24 hours and the channel's reply window"
-        return Stale("expired", words)
+        return Stale("expired", "it could not be sent within 24 hours")
     return Stale("expired", "its time had passed before it could be sent")
+
+
+def window_closed(delivery: Delivery, now: datetime) -> Stale | None:
+    """Says so of a reply that may no longer be written freely; a template still may leave."""
+    payload = delivery.payload
+    closes = payload.get("reply_window_closes_at") if delivery.is_reply else None
+    if not closes or payload.get("template") or datetime.fromisoformat(closes) > now:
+        return None
+    words = f"the {payload.get('channel')} reply window closed before it could be sent"
+    return Stale("window_closed", f"{words}: send a template, or offer a permitted switch")
+
+
+def _said_in_vain(delivery: Delivery, head: Head) -> Stale | None:
+    if delivery.read:
+        return Stale("read", "the visitor has read it in the chat meanwhile")
+    if _asks_how_it_was(delivery) and head.state != "closed":
+        return Stale("reopened", "the case was opened again")
+    return None
 
 
 def _asks_how_it_was(delivery: Delivery) -> bool:

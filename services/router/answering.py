@@ -35,13 +35,21 @@ def reply(turn: Turn, command: Reply) -> None:
         )
     channel, route = _by_mail(turn, command, channel, _route(case, channel))
     if channel == "internal":  # a colleague reads it here
+        if command.attachments:
+            raise Invalid(
+                "a colleague's request takes no files: record them as a result of the case",
+                name="files-refused",
+            )
         _record_outcome(turn, command)
         return
     _check_window(turn, command, channel, route)
+    account = leaves_by(turn, channel, route.account, command.senders)
+    if why := command.unfit.get(account):
+        raise Invalid(f"these files cannot be sent: {why}", name="files-refused")
     turn.record(
         ev.ReplyRequested(
             message_id=command.message_id,
-            account=leaves_by(turn, channel, route.account, command.senders),
+            account=account,
             channel=channel,
             recipient=route.identity,
             text=command.text,

@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from services.router import merging, queries, redeeming, surveying
+from services.router import echoes, merging, queries, redeeming, surveying
 from services.router.adopting import Adoptions, addressed
 from services.router.case import Case
 from services.router.commands import CustomerFacts, Opening, ReviseMessage, TakeMessage
@@ -51,6 +51,7 @@ class Arrivals:
         self._adoptions = Adoptions()
         self._of_customer: dict[UUID, list[UUID]] = defaultdict(list)
         self._updates: dict[UUID, list[MessageReceived]] = defaultdict(list)
+        self._returned: frozenset[UUID] = frozenset()
         self._replayed: Mapping[UUID, datetime] = {}
         self._openings: Mapping[UUID, Opening] = {}
 
@@ -110,14 +111,16 @@ class Arrivals:
         self._known = await queries.messages_by_ref(
             connection, (ref for m in batch for ref in _refs(m))
         )
+        self._returned = await echoes.returned(connection, batch, people.of, desk.now)
         self._ours = await queries.messages_by_id(
             connection, {id for m in batch for id in _our_ids(m)}
         )
         threads = [*self._known.values(), *self._ours.values()]
         parents = {o.parent_id for o in self._openings.values() if o.parent_id is not None}
+        marked = _tokens(batch) | _tags(batch)
         cases = await queries.lock_cases(
             connection,
-            {k.case_id for k in threads} | self._codes.cases | _tokens(batch) | parents | moving,
+            {k.case_id for k in threads} | self._codes.cases | marked | parents | moving,
             set(self._people.of.values()),
             surveying.reach(desk.policy, desk.now),
         )
@@ -129,6 +132,8 @@ class Arrivals:
             await self._codes.read(desk, batch)  # again, now that nobody else can redeem them
 
     def _take(self, message: MessageReceived) -> None:
+        if message.id in self._returned:
+            return
         known = self._known.get((message.account, message.thread.message_id))
         if message.call is not None and known is not None:
             self._hear_more(message, known)
@@ -176,10 +181,12 @@ class Arrivals:
     def _join(self, message: MessageReceived, customer: UUID) -> Joined:
         desk = self.desk
         mine = [desk.cases[id] for id in self._of_customer[customer]]
+        if message.channel == "webchat" and message.id in self._people.marked:
+            mine = []  # who only says they are this customer is answered in a case of their own
         return join(
             message,
             customer,
-            threads=self._threads(message),
+            threads=self._threads(message, customer),
             cases=mine,
             product_of=lambda: self._product(message, customer),
             policy=desk.policy,
@@ -191,15 +198,19 @@ class Arrivals:
         facts = facts_of(message, self._people.facts[customer])
         return message.product or self.desk.policy.route(facts, self.desk.now).product
 
-    def _threads(self, message: MessageReceived) -> Iterable[Case]:
+    def _threads(self, message: MessageReceived, customer: UUID) -> Iterable[Case]:
         """Nearest first: what the message answers, which may have been split off since our token
-        named its case; the token; what else it refers to."""
+        named its case; the token; what else it refers to; the tag in its subject, which anyone can
+        copy, so only the case's own customer is let in by it."""
         named = [self._known[ref] for ref in _refs(message) if ref in self._known]
         named += [self._ours[id] for id in _our_ids(message) if id in self._ours]
         answers = [known for known in named if self._answers(message, known)]
         tokens = _tokens([message])
         for id in (*(k.case_id for k in answers), *tokens, *(k.case_id for k in named)):
             if id in self.desk.cases:
+                yield self.desk.cases[id]
+        for id in _tags([message]):
+            if id in self.desk.cases and self.desk.cases[id].customer_id == customer:
                 yield self.desk.cases[id]
 
     def _answers(self, message: MessageReceived, known: Known) -> bool:
@@ -301,8 +312,10 @@ def _new_text(message: MessageReceived, old: str) -> str:
 
 
 def _adds(message: MessageReceived) -> bool:
-    """A transcript comes after its voicemail and adds to it; any other edit replaces."""
-    return message.channel == "phone" and message.kind == "edit"
+    """A transcript comes after its voicemail and adds to it, and so does word of an edit whose text
+    we are not told; any other edit replaces."""
+    told = message.channel != "phone" and not message.attributes.get("text_missing")
+    return message.kind == "edit" and not told
 
 
 def _refs(message: MessageReceived) -> Iterable[Ref]:
@@ -333,6 +346,11 @@ def _our_ids_in(references: Iterable[str]) -> Iterable[UUID]:
 def _tokens(messages: Iterable[MessageReceived]) -> set[UUID]:
     """The cases that signed reply tokens name; their channel has checked the signature."""
     return {UUID(m.thread.token) for m in messages if m.thread.token}
+
+
+def _tags(messages: Iterable[MessageReceived]) -> set[UUID]:
+    """The cases that signed tags in subjects name; their channel has checked the signature."""
+    return {UUID(m.thread.tag) for m in messages if m.thread.tag}
 
 
 def _data(message: MessageReceived, customer: CustomerFacts | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -127,6 +128,7 @@ class Reply:
     """An agent's answer. `answers` is the case version it was written against.
 
     senders  the accounts that can send; None: all
+    unfit    why `attachments` cannot leave by an account, by its name
     """
 
     message_id: UUID
@@ -139,6 +141,7 @@ class Reply:
     occurred_at: datetime | None = None
     attachments: tuple[Attachment, ...] = ()
     senders: frozenset[str] | None = None
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.router import contacts, queries, reports_in, splits
+from services.router import attaching, contacts, queries, reports_in, splits
 from services.router.arrivals import Arrivals
 from services.router.case import Case
 from services.router.commands import Command
@@ -26,6 +26,8 @@ from shared.broker import Message
 from shared.cloudevents import Received
 from shared.errors import NotFound
 from shared.events import (
+    AttachmentFetched,
+    AttachmentLost,
     DeliveryReported,
     DeliveryStatusReceived,
     HeartbeatSent,
@@ -71,7 +73,7 @@ class Handlers:
                 return Desk(connection, known, now, self.offers)
 
     async def on_messages(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
-        """messages.received: customers, cases, deadlines."""
+        """messages.received: customers, cases, deadlines; files that came after."""
         desk = await self.desk(connection)
         desk.published.extend(_passed_on(r) for r in batch if isinstance(r.body, HeartbeatSent))
         messages = [r.body for r in batch if isinstance(r.body, MessageReceived)]
@@ -83,6 +85,8 @@ class Handlers:
             }
             await Arrivals(desk, self.own).take(messages, replayed)
         await desk.save()
+        news = [r.body for r in batch if isinstance(r.body, AttachmentFetched | AttachmentLost)]
+        await attaching.take(connection, news)
 
     async def on_deliveries(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """deliveries.reported: what became of our replies."""

@@ -1,4 +1,5 @@
-"""What the router forgets, and when: keys of deduplication, wrong codes, unmatched statuses."""
+"""What the router forgets, and when: keys of deduplication, wrong codes, unmatched statuses,
+chats that are over."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Final
 from sqlalchemy import text
 
 from services.router.repeating import repeatedly
+from services.router.rights import chats
 from services.router.versions.policies import Policies
 from shared import idempotency
 from shared.database import transaction
@@ -15,6 +17,7 @@ from shared.runtime import Runtime
 
 _EVERY: Final = 3600.0
 _AT_ONCE: Final = 10_000
+_CHATS: Final = timedelta(days=2)  # after they expired; their mails have left by then
 _FORGET: Final = (
     ("dedupe", "seen_at", timedelta(days=9)),  # WhatsApp repeats for 7 days
     ("wrong_codes", "at", timedelta(days=1)),
@@ -40,6 +43,14 @@ async def _forget(runtime: Runtime) -> None:
             pass
     async with transaction(runtime.engine) as connection:
         await idempotency.forget_old(connection)
+    await _forget_chats(runtime, now - _CHATS)
+
+
+async def _forget_chats(runtime: Runtime, before: datetime) -> None:
+    forgotten = _AT_ONCE
+    while forgotten == _AT_ONCE:
+        async with transaction(runtime.engine) as connection:
+            forgotten = await chats.forget(connection, before, _AT_ONCE)
 
 
 async def _forget_some(runtime: Runtime, table: str, column: str, before: datetime) -> int:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from services.router import queries
+from services.router import queries, watermarks
 from services.router.commands import ReportDelivery
 from services.router.desk import Desk
 from services.router.queries import Known
@@ -29,6 +29,7 @@ async def take(desk: Desk, reports: Sequence[tuple[str, Report]]) -> None:
     batch = [report for key, report in keys.items() if key in fresh]
     told = [r for r in batch if isinstance(r, DeliveryReported)]
     statuses = [r for r in batch if isinstance(r, DeliveryStatusReceived)]
+    statuses = await watermarks.spread(desk.connection, statuses)
     statuses += await _kept_for(desk, told)
     messages = await _find(desk, told, statuses)
     desk.seat(

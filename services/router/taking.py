@@ -244,8 +244,7 @@ def _added(
         unanswered=waits,
         preview=_gist(message),
         subject=_line(message.subject),
-        # an asserted stranger must not redirect the customer's replies (DESIGN 5.9)
-        reply_to=known[0] if known and waits and not command.marked else None,
+        reply_to=known[0] if known and waits and _may_be_answered(command) else None,
         references=_references(message),
         reply_window_closes_at=closes_at,
         answer_by=answer_by,
@@ -256,9 +255,22 @@ def _added(
     )
 
 
+def _may_be_answered(command: TakeMessage) -> bool:
+    """An asserted stranger must not redirect the customer's replies (DESIGN 5.9). In a chat they
+    opened a case with there is nothing to redirect, and nowhere else to answer."""
+    if not command.marked:
+        return True
+    return command.message.channel == "webchat" and command.joined == "new"
+
+
 def _take_echo(turn: Turn, message: MessageReceived) -> None:
-    """A reply typed in the provider's own app: it answers what was there when it was typed."""
+    """A reply typed in the provider's own app: it answers what was there when it was typed. What
+    another program wrote, and what was done to an earlier reply, answers nobody: a note."""
     before = turn.case
+    if not _waits(message):
+        author = "another app" if message.automatic else "provider app"
+        turn.record(ev.NoteAdded(note_id=message.id, author=author, text=message.text))
+        return
     answers = max((m.version for m in before.unanswered if m.at <= message.occurred_at), default=0)
     said = ev.ReplyRecorded(
         message_id=message.id,

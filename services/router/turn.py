@@ -60,9 +60,14 @@ class Turn:
             team=opened.team,
             channel=opened.channel,
             event=event,
+            confidential=self._is_confidential(opened.team),
         )
         self._case = evolve(self._case, change)
         self.changes.append(change)
+
+    def _is_confidential(self, team: str) -> bool:
+        found = self.policy.teams.get(team)
+        return found is not None and found.confidential
 
     def explain(self, kind: str, rule: str, words: str, **more: Any) -> None:
         """Says why, beside the events (`/v1/cases/{id}/decisions`)."""

@@ -6,7 +6,7 @@ row there (docs/adding-a-channel.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -31,6 +31,8 @@ class WebhookRequest:
     path     the part after `/webhooks/{account}`: empty, or e.g. `/mime`
     query    pairs in order, decoded; `raw_query` as it stood in the URL
     headers  names in lower case
+    keys     the provider's public keys by their id, where `Provider.keys` asked for them
+    enclosed what `Provider.enclosure` asked for: the part of the request that lies elsewhere
     """
 
     method: str
@@ -40,6 +42,42 @@ class WebhookRequest:
     headers: Mapping[str, str]
     body: bytes
     received_at: datetime
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    enclosed: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where a provider publishes the keys it signs with. The door fetches them before `verify`.
+
+    url     https, of a host the adapter has checked: the request may have chosen it
+    id      the key this request names; a newer list is fetched where the one at hand lacks it
+    read    the keys in the document, by id. Raises ValueError where it is not what it should be
+    leads   for a document that only says where the keys are: their address, checked as `url` is.
+            Raises ValueError
+    fresh   seconds after which the document is fetched again
+    chosen  the request chose `url`: nothing there (4xx) means that there is no such key. At an
+            address we know it is an outage
+    """
+
+    url: str
+    id: str
+    read: Callable[[bytes], Mapping[str, Any]]
+    leads: Callable[[bytes], str] | None = None
+    fresh: float = 24 * 3600.0
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """The part of a request that its provider left elsewhere: what to GET, signed by the adapter.
+
+    most  bytes; a larger one is not fetched
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +111,17 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """All that one request holds. Everything becomes durable, then `answer` goes out."""
+    """All that one request holds. Everything becomes durable, then `answer` goes out.
+
+    calls  addresses to GET before that: a provider wants to hear that we asked for its posts
+    """
 
     messages: Sequence[MessageReceived] = ()
     statuses: Sequence[DeliveryStatusReceived] = ()
     parked: Sequence[Parked] = ()
     blobs: Sequence[NewBlob] = ()
     answer: Answer = field(default_factory=Answer)
+    calls: Sequence[str] = ()
 
 
 class Inbound(Protocol):
@@ -127,6 +169,7 @@ class Outgoing:
     references    ids on the channel it answers, nearest first
     template      name of a template to use instead of free text
     files         what `attachments` name, with their bytes
+    reply_window_closes_at  until when a person may answer freely, where the channel says so
     """
 
     id: UUID
@@ -139,6 +182,7 @@ class Outgoing:
     attachments: Sequence[Attachment] = ()
     files: Sequence[File] = ()
     automatic: bool = False
+    reply_window_closes_at: datetime | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -192,17 +236,41 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLimits:
+    """What files a provider takes with a message, from its own documentation.
+
+    most   files of one message
+    size   bytes of one file; total: of all together, 0 where only `size` counts
+    types  content types, or their beginnings (`image/`); empty: any
+    links  it fetches them from us, which needs REGIE_PUBLIC_URL
+    """
+
+    most: int
+    size: int
+    total: int = 0
+    types: Sequence[str] = ()
+    links: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One provider of a channel; None where it has no such side.
 
+    keys            which public keys `inbound.verify` needs for a request; None for a request that
+                    needs none. Pure; raises Refused, as `verify` does
+    enclosure       which part of a verified request lies elsewhere; None for one that is whole
     media           None: its files are at plain addresses, or there are none
+    files           what may go with a reply; None: a reply with files is refused at once
     per_account     how fast one account may send; None where the provider sets no limit
     per_recipient   how fast one person may be written to
     """
 
     inbound: Inbound | None = None
     outbound: Outbound | None = None
+    keys: Callable[[WebhookRequest, Account], KeySource | None] | None = None
+    enclosure: Callable[[WebhookRequest, Account], Enclosure | None] | None = None
     media: Media | None = None
+    files: FileLimits | None = None
     health: Health | None = None
     per_account: Rate | None = None
     per_recipient: Rate | None = None

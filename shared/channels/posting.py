@@ -22,10 +22,14 @@ async def post(
     headers: Mapping[bytes, bytes],
     json: Any = None,
     form: Mapping[str, Any] | None = None,
+    files: Mapping[str, tuple[str, bytes, str]] | None = None,
+    content: bytes | None = None,
     repeatable: bool = False,
 ) -> httpx.Response:
     """The provider's answer, whatever its status.
 
+    files       (name, bytes, content type) by field: with them `form` goes out as multipart
+    content     the very bytes, for a provider that has them signed
     repeatable  the provider drops a repeat of this very request (an idempotency key is in it), so
                 that a silence is no doubt: the same message may simply be sent again
 
@@ -34,7 +38,13 @@ async def post(
     try:
         async with asyncio.timeout(_BOUND):
             return await http.post(
-                address, json=json, data=form, headers=dict(headers), timeout=_TIMES
+                address,
+                json=json,
+                data=form,
+                files=files,
+                content=content,
+                headers=dict(headers),
+                timeout=_TIMES,
             )
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
         reason = f"{type(error).__name__}: no connection to {httpx.URL(address).host}"

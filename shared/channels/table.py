@@ -7,59 +7,146 @@ refused at start, by name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from shared.accounts import Account
-from shared.channels import ChannelRow, Provider, Rate, sms
-from shared.channels.email import MailgunInbound, SmtpOutbound
+from shared.channels import (
+    ChannelRow,
+    FileLimits,
+    Provider,
+    Rate,
+    instagram,
+    messenger,
+    sms,
+    teams,
+    whatsapp,
+    x,
+)
+from shared.channels.email import (
+    ApiOrSmtp,
+    MailgunHealth,
+    MailgunInbound,
+    MailgunOutbound,
+    MailHealth,
+    PostmarkHealth,
+    PostmarkInbound,
+    PostmarkOutbound,
+    SendGridHealth,
+    SendGridInbound,
+    SendGridOutbound,
+    SesHealth,
+    SesInbound,
+    SesOutbound,
+    SmtpOutbound,
+    mailgun_api,
+    mailgun_send,
+    postmark_send,
+    sendgrid_send,
+    ses,
+    ses_send,
+    smtp,
+)
 from shared.channels.phone import CtiInbound, TelnyxInbound, TwilioInbound, VonageInbound
 from shared.channels.portal import GenericInbound
+from shared.channels.providers import sns, telnyx_media, twilio_send, vonage_media
+from shared.channels.providers.telnyx_media import TelnyxMedia
+from shared.channels.providers.twilio_media import TwilioMedia
 from shared.channels.providers.twilio_messages import TwilioInbound as TwilioMessages
 from shared.channels.providers.twilio_send import TwilioOutbound
+from shared.channels.providers.vonage_media import VonageMedia
 from shared.channels.sms.twilio import message as twilio_text
-from shared.channels.whatsapp import MetaInbound, MetaOutbound
+from shared.channels.webchat import takes_chats
 from shared.channels.whatsapp.twilio import message as twilio_whatsapp
-from shared.channels.x import XHealth, XInbound, XMedia, XOutbound
 from shared.errors import Misconfigured
 from shared.events import Channel
 
 _DAY: Final = timedelta(hours=24)
 _SMTP: Final = SmtpOutbound()
-_LISTENED: Final = Provider(outbound=_SMTP)  # its mail comes in by our own listener, not by webhook
+_SENDGRID: Final = Provider(
+    SendGridInbound(),
+    ApiOrSmtp("api_key", SendGridOutbound(), _SMTP),
+    files=sendgrid_send.FILES,
+    health=SendGridHealth(),
+)
+_POSTMARK: Final = Provider(
+    PostmarkInbound(),
+    ApiOrSmtp("server_token", PostmarkOutbound(), _SMTP),
+    files=postmark_send.FILES,
+    health=PostmarkHealth(),
+)
+# Mail comes in by our own listener or out of a mailbox, not by webhook.
+_OWN_MAIL: Final = Provider(outbound=_SMTP, files=smtp.FILES, health=MailHealth())
 _GENERIC: Final = {"generic": Provider(inbound=GenericInbound())}
+_WEBCHAT: Final = {"generic": Provider(GenericInbound(), files=FileLimits(10, 25_000_000))}
 _PHONE: Final = {
-    "twilio": Provider(inbound=TwilioInbound()),
-    "vonage": Provider(inbound=VonageInbound()),
-    "telnyx": Provider(inbound=TelnyxInbound()),
+    "twilio": Provider(inbound=TwilioInbound(), media=TwilioMedia()),
+    "vonage": Provider(inbound=VonageInbound(), media=VonageMedia()),
+    "telnyx": Provider(inbound=TelnyxInbound(), media=TelnyxMedia()),
     "cti": Provider(inbound=CtiInbound()),
 }
 # One messaging service of Twilio's may have senders of both kinds, and one address for them.
 _TWILIO: Final = Provider(
-    TwilioMessages({"sms": twilio_text, "whatsapp": twilio_whatsapp}), TwilioOutbound()
+    TwilioMessages({"sms": twilio_text, "whatsapp": twilio_whatsapp}),
+    TwilioOutbound(),
+    media=TwilioMedia(),
+    files=twilio_send.SMS_FILES,
 )
 _SMS: Final = {
     "twilio": _TWILIO,
-    "vonage": Provider(sms.VonageInbound(), sms.VonageOutbound()),
-    "telnyx": Provider(sms.TelnyxInbound(), sms.TelnyxOutbound()),
+    "vonage": Provider(
+        sms.VonageInbound(), sms.VonageOutbound(), media=VonageMedia(), files=vonage_media.FILES
+    ),
+    "telnyx": Provider(
+        sms.TelnyxInbound(), sms.TelnyxOutbound(), media=TelnyxMedia(), files=telnyx_media.FILES
+    ),
 }
-_WHATSAPP: Final = {"meta": Provider(MetaInbound(), MetaOutbound()), "twilio": _TWILIO}
-# 15 messages in 15 minutes of one user (docs.x.com, "Rate limits", August 2026).
-_X: Final = Provider(
-    XInbound(), XOutbound(), media=XMedia(), health=XHealth(), per_account=Rate(15, 900.0)
+_WHATSAPP: Final = {
+    "meta": whatsapp.META,
+    "twilio": replace(_TWILIO, files=twilio_send.WHATSAPP_FILES),
+}
+_MAILGUN: Final = Provider(
+    MailgunInbound(),
+    MailgunOutbound(_SMTP),
+    files=mailgun_send.FILES,
+    health=MailgunHealth(),
 )
-
+_SES: Final = Provider(
+    SesInbound(),
+    ApiOrSmtp("secret_access_key", SesOutbound(), _SMTP),
+    keys=sns.keys_wanted,
+    enclosure=ses.enclosure,
+    files=ses_send.FILES,
+    health=SesHealth(),
+    # 14 a second is what an account out of the sandbox begins with; the doctor shows its own.
+    per_account=Rate(10),
+)
+_EMAIL: Final = {
+    "mailgun": _MAILGUN,
+    "ses": _SES,
+    "sendgrid": _SENDGRID,
+    "postmark": _POSTMARK,
+    "smtp": _OWN_MAIL,
+    "imap": _OWN_MAIL,
+}
+# The field of a mail account that lets its replies leave by the provider's API.
+_API_KEYS: Final = {
+    "sendgrid": "api_key",
+    "postmark": "server_token",
+    "ses": "secret_access_key",
+}
 _ROWS: Final = (
-    ChannelRow("email", {"mailgun": Provider(MailgunInbound(), _SMTP), "smtp": _LISTENED}),
+    ChannelRow("email", _EMAIL),
     ChannelRow("whatsapp", _WHATSAPP, reply_window=_DAY),
     ChannelRow("phone", _PHONE),
     ChannelRow("sms", _SMS),
-    ChannelRow("messenger", {}, reply_window=_DAY),
-    ChannelRow("instagram", {}, reply_window=_DAY),
-    ChannelRow("x", {"x": _X}),
-    ChannelRow("teams", {}),
+    ChannelRow("messenger", {"meta": messenger.META}, reply_window=_DAY),
+    ChannelRow("instagram", {"meta": instagram.META}, reply_window=_DAY),
+    ChannelRow("x", {"x": x.X}),
+    ChannelRow("teams", {"microsoft": teams.MICROSOFT}),
     ChannelRow("portal", _GENERIC),
-    ChannelRow("webchat", _GENERIC),
+    ChannelRow("webchat", _WEBCHAT),
     ChannelRow("counter", _GENERIC),
     ChannelRow("internal", _GENERIC),
 )
@@ -85,6 +172,18 @@ def reply_window(channel: Channel) -> timedelta | None:
 
 
 def can_send(account: Account) -> bool:
-    """Whether a reply can leave by this account: a mail account also needs its `outbound`."""
+    """Whether a reply can leave by this account: one for mail also needs its API's key, or its
+    `outbound`."""
+    if account.channel == "webchat":  # without a provider: what is for it goes into its store
+        return takes_chats(account)
     sends = provider_of(account).outbound is not None
-    return sends and (account.channel != "email" or bool(account.settings.get("outbound")))
+    return sends and (account.channel != "email" or _has_a_way_out(account))
+
+
+def _has_key(account: Account) -> bool:
+    return bool(account.secrets(_API_KEYS.get(account.provider, "")))
+
+
+def _has_a_way_out(account: Account) -> bool:
+    by_api = mailgun_api.uses_api if account.provider == "mailgun" else _has_key
+    return bool(account.settings.get("outbound")) or by_api(account)

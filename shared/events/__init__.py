@@ -40,6 +40,7 @@ from shared.events.clocks import (
     DeadlineWarned,
 )
 from shared.events.deliveries import RANK, DeliveryReported, DeliveryStatusReceived
+from shared.events.files import AttachmentFetched, AttachmentLost, AttachmentRequested
 from shared.events.journey import (
     CaseFrozen,
     CaseThawed,
@@ -79,9 +80,11 @@ from shared.values import (
     Channel,
     DeadlineState,
     DeliveryState,
+    Digest,
     Escalation,
     Identity,
     Kind,
+    Manner,
     Metric,
     Priority,
     Scheme,
@@ -89,10 +92,12 @@ from shared.values import (
     Target,
     Thread,
     Value,
+    Wording,
 )
 
 __all__ = [
-    "RANK", "UNVERSIONED", "Attachment", "Authentication", "Blob", "Body", "Call",
+    "RANK", "UNVERSIONED", "Attachment", "AttachmentFetched", "AttachmentLost",
+    "AttachmentRequested", "Authentication", "Blob", "Body", "Call",
     "CaseAssigned", "CaseChanged", "CaseClaimed", "CaseClosed", "CaseEvent",
     "CaseForgotten", "CaseFrozen", "CaseMoved", "CaseOpened", "CasePaused",
     "CasePriorityChanged", "CaseReleased",
@@ -101,12 +106,14 @@ __all__ = [
     "DeadlineEscalated", "DeadlineMet", "DeadlinePaused", "DeadlineResumed",
     "DeadlineStarted", "DeadlineState", "DeadlineSuperseded", "DeadlineWarned",
     "DeliveryReported", "DeliveryState", "DeliveryStatusChanged", "DeliveryStatusReceived",
+    "Digest",
     "Escalation", "Event", "HandoffAccepted", "HandoffDeclined", "HandoffExpired",
-    "HandoffOffered", "HeartbeatSent", "Identity", "Kind", "MessageAdded", "MessageReceived",
+    "HandoffOffered", "HeartbeatSent", "Identity", "Kind", "Manner", "MessageAdded",
+    "MessageReceived",
     "MessageRevised", "MessageSplit", "Metric", "NoteAdded", "Priority", "PromiseAttempted",
     "PromiseBroken", "PromiseKept", "PromiseMade", "PromiseReminded", "PromiseRenegotiated",
     "PromiseRevived",
     "ReplyDoubtful", "ReplyFailed", "ReplyRecorded", "ReplyRequested", "ReplySent",
     "ResultRecorded", "Scheme", "Sender", "SurveyAnswered", "SurveyDeclined", "SurveySent",
-    "SurveySkipped", "SwitchSuggested", "Target", "Thread", "Value", "type_name",
+    "SurveySkipped", "SwitchSuggested", "Target", "Thread", "Value", "Wording", "type_name",
 ]  # fmt: skip

@@ -40,6 +40,7 @@ from shared.events.clocks import (
     DeadlineWarned,
 )
 from shared.events.deliveries import DeliveryReported, DeliveryStatusReceived
+from shared.events.files import AttachmentFetched, AttachmentLost, AttachmentRequested
 from shared.events.journey import (
     CaseFrozen,
     CaseThawed,
@@ -99,6 +100,7 @@ class CaseChanged(Event, frozen=True):
     seq      counts all events of the case, from 1
     version  counts those that matter to someone acting on it: the ETag
     actor    an agent's name, `customer`, `clock` or `regie`
+    confidential  only members of the team read its cases
     """
 
     case_id: UUID
@@ -110,6 +112,10 @@ class CaseChanged(Event, frozen=True):
     team: str
     channel: Channel
     event: CaseEvent
+    confidential: bool = False
 
 
-Body = MessageReceived | HeartbeatSent | DeliveryStatusReceived | DeliveryReported | CaseChanged
+Body = (
+    MessageReceived | HeartbeatSent | AttachmentFetched | AttachmentLost | AttachmentRequested
+    | DeliveryStatusReceived | DeliveryReported | CaseChanged
+)  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from shared.events.body import Event
-from shared.values import DeliveryState
+from shared.values import DeliveryState, Identity
 
 # A later state never gives way to an earlier one; `failed` is final from any state but `read`.
 RANK: Final[dict[str, int]] = {
@@ -16,7 +16,11 @@ RANK: Final[dict[str, int]] = {
 
 
 class DeliveryStatusReceived(Event, frozen=True):
-    """A provider's word on a message we sent. `correlation` is our own id where it echoes one."""
+    """A provider's word on a message we sent. `correlation` is our own id where it echoes one.
+
+    recipient  instead of one message, it is about all that was sent to them until `at`: some
+               providers tell only how far somebody has read
+    """
 
     id: UUID
     account: str
@@ -26,6 +30,7 @@ class DeliveryStatusReceived(Event, frozen=True):
     correlation: str = ""
     code: str = ""
     reason: str = ""
+    recipient: Identity | None = None
 
 
 class DeliveryReported(Event, frozen=True):

@@ -32,7 +32,8 @@ class Ops:
     ) -> None:
         subscriptions = [each for service in services for each in service.subscriptions]
         groups = {
-            service.name: [each.group for each in service.subscriptions] for service in services
+            service.name: [each.group for each in service.subscriptions if not each.aside]
+            for service in services
         }
         self.board = Board(runtime, subscriptions, lambda group: _at_work(progress, group))
         health = Health(runtime, groups, progress, prepared)

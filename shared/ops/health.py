@@ -54,7 +54,8 @@ class Health:
 
     def _unready(self, service: str) -> dict[str, str]:
         groups = {group for name in self.services for group in self.services[name]}
-        own = set(self.services[service]) if service else groups | {"outbox"}
+        # Without a group that counts, what leaves by the outbox does not either.
+        own = set(self.services[service]) if service else groups | ({"outbox"} if groups else set())
         unready = self.progress.unready()
         return {name: why.partition(":")[0] for name, why in unready.items() if name in own}
 

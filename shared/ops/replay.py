@@ -29,10 +29,11 @@ _NOTES: Final = "dlq_"
 class Reader(Protocol):
     """A door's second half, handed in by the composition root: shared imports no service."""
 
-    def parse(self, account: str, request: WebhookRequest) -> Parsed:
+    async def parse(self, account: str, request: WebhookRequest) -> Parsed:
         """What the account's parser makes of the request now; its signature was checked then.
 
-        Raises NotFound when the account is gone from the channels file.
+        Raises NotFound when the account is gone from the channels file, ProviderUnavailable where
+        a part of the request lies with its provider and cannot be fetched now.
         """
 
     async def accept(self, parsed: Parsed, account: str) -> None: ...
@@ -77,7 +78,7 @@ class Replayer:
         body = await self.runtime.blobs.get(parked.body.ref)
         if body is None:
             raise NotFound("its bytes are gone from the blob store: discard it")
-        parsed = self.reader.parse(parked.account, parked.request(body))
+        parsed = await self.reader.parse(parked.account, parked.request(body))
         for item in parsed.parked:
             if str(id_of(item, parked.account)) == _id(letter):
                 raise Conflict(f"it still cannot be read: {item.reason}", name="still-unreadable")

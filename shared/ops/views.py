@@ -10,7 +10,7 @@ from shared.accounts import Account
 from shared.channels.table import provider_of
 from shared.ops.letters import Letter
 from shared.positions import Listed
-from shared.telemetry import METRICS
+from shared.telemetry import METRICS, trouble_of
 
 
 def letter(found: Letter) -> dict[str, Any]:
@@ -55,7 +55,10 @@ def position(listed: Listed) -> dict[str, Any]:
 
 
 def account(found: Account) -> dict[str, Any]:
-    """`last_event_at` is the latest since this process began; null until one came."""
+    """`last_event_at` is the latest since this process began; null until one came.
+
+    `trouble` is what keeps this process from its work with the account: credentials, unreachable …
+    """
     provider = provider_of(found)
     seen = METRICS.get_sample_value("regie_last_event_timestamp_seconds", {"account": found.name})
     return {
@@ -64,6 +67,7 @@ def account(found: Account) -> dict[str, Any]:
         "provider": found.provider,
         "webhook": f"/webhooks/{found.name}" if provider.inbound else None,
         "sends": provider.outbound is not None,
+        "trouble": trouble_of(found.name),
         "last_event_at": datetime.fromtimestamp(seen, UTC) if seen else None,
     }
 

@@ -23,6 +23,8 @@ from shared.web.bodies import too_large
 from shared.web.problems import broken, starting
 
 MEGABYTE: Final = 1024 * 1024
+# In a request's scope: headers its answer bears whatever it is, a refusal or a fault too.
+ON_EVERY_ANSWER: Final = "regie.headers"
 POSTED: Final = 36 * MEGABYTE  # 25 MB of attachments in base64, and the text around them
 
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
@@ -99,6 +101,7 @@ class _Exchange:
             own = {name.lower() for name, _ in headers}
             headers.append((b"x-request-id", self.request_id.encode()))
             headers.extend(pair for pair in _PRIVATE if pair[0] not in own)
+            headers.extend(self.scope.get(ON_EVERY_ANSWER, ()))
         await self.send(message)
 
     async def _fail(self, error: Exception) -> None:
@@ -128,7 +131,7 @@ def _histogram(method: str, route: str, status: int) -> Histogram:
 
 def _limit(path: str) -> int:
     """Bytes of body; 0 where the route counts for itself while it streams."""
-    if path.startswith("/webhooks/") or path == "/v1/messages":
+    if path.startswith(("/webhooks/", "/v1/chat/")) or path == "/v1/messages":
         return 0
     return POSTED if path.endswith(("/replies", "/results")) else MEGABYTE
 

@@ -21,6 +21,7 @@ from shared.errors import (
     BlobsUnavailable,
     BrokerUnavailable,
     DatabaseUnavailable,
+    ProviderUnavailable,
     Refused,
     Unavailable,
 )
@@ -34,6 +35,7 @@ _AWAY: Final[dict[type[Unavailable], tuple[str, str]]] = {
     BrokerUnavailable: ("log-unavailable", "the message log does not answer"),
     DatabaseUnavailable: ("database-unavailable", "the database does not answer"),
     BlobsUnavailable: ("blobs-unavailable", "the blob store cannot be written"),
+    ProviderUnavailable: ("provider-unavailable", "the provider's own server does not answer"),
 }
 
 log = structlog.get_logger("http")

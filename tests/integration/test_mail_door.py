@@ -9,13 +9,17 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import aiosmtplib
+import httpx
 import pytest
 
+from services.ingest.mail_session import Limits
 from services.ingest.mailbox import MailDoor
 from shared.accounts import Accounts, load_accounts
 from shared.channels import Parsed
+from shared.channels.email import MailHealth
 from shared.errors import BrokerUnavailable, Misconfigured
 
+LIMITS = Limits()
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
 MAIL = (
     b"From: Jan <jan@example.net>\r\nTo: post@example.org\r\nSubject: Pakket\r\n"
@@ -62,8 +66,8 @@ def accounts(protocol: str = "smtp", listen: str = "127.0.0.1:0") -> Accounts:
 
 
 @asynccontextmanager
-async def door(taken: Taken, protocol: str = "smtp") -> AsyncIterator[int]:
-    opened = MailDoor(accounts(protocol), taken.accept, lambda: NOW)
+async def door(taken: Taken, protocol: str = "smtp", limits: Limits = LIMITS) -> AsyncIterator[int]:
+    opened = MailDoor(accounts(protocol), taken.accept, lambda: NOW, limits)
     await opened.start()
     try:
         ((_, port),) = opened.addresses
@@ -256,6 +260,75 @@ async def lmtp(port: int, recipients: list[str], mail: bytes, answers: int) -> l
         await writer.wait_closed()
 
 
+async def test_it_says_what_it_takes(taken: Taken) -> None:
+    async with door(taken) as port, client(port) as connected:
+        offered = connected.esmtp_extensions
+        assert {"8bitmime", "smtputf8"} <= set(offered)
+        assert offered["size"] == "2000000"
+        with pytest.raises(aiosmtplib.SMTPSenderRefused) as refusal:
+            await connected.mail("jan@example.net", options=["SIZE=3000000"])
+        assert refusal.value.code == 552
+
+
+async def test_addresses_and_texts_with_accents(taken: Taken) -> None:
+    raw = MAIL.replace(b"Jan", "Zoë".encode()).replace(b"Waar", "Één".encode())
+    async with door(taken) as port, client(port) as connected:
+        await connected.mail("zoë@example.net", options=["SMTPUTF8", "BODY=8BITMIME"],
+                             encoding="utf-8")  # fmt: skip
+        await connected.rcpt("post+zoë@example.org", encoding="utf-8")
+        await connected.data(raw)
+    ((_, parsed),) = taken.parsed
+    (message,) = parsed.messages
+    assert (message.sender.name, message.text) == ("Zoë", "Één is het?")
+    assert message.recipient == "post+zoë@example.org"
+
+
+async def test_one_connection_too_many_is_to_come_again(taken: Taken) -> None:
+    async with door(taken, limits=Limits(sessions=2)) as port:
+        async with client(port), client(port):
+            with pytest.raises(aiosmtplib.SMTPConnectResponseError) as refusal:
+                async with client(port):
+                    pass
+            assert refusal.value.code == 421
+        assert await post(port) == 250
+
+
+async def test_texts_wait_for_their_turn(taken: Taken) -> None:
+    async with door(taken, limits=Limits(texts=1)) as port:
+        reader, writer = await begun(port)
+        second = asyncio.create_task(post(port))
+        await asyncio.wait([second], timeout=0.2)
+        assert not second.done()
+        writer.write(MAIL + b".\r\n")
+        assert (await reader.readline()).startswith(b"250")
+        assert await asyncio.wait_for(second, 10) == 250
+        writer.close()
+    assert len(taken.parsed) == 2
+
+
+@pytest.mark.parametrize("limits", [Limits(text=0.3), Limits(silence=0.3)])
+async def test_whoever_is_too_slow_is_cut_off(taken: Taken, limits: Limits) -> None:
+    async with door(taken, limits=limits) as port:
+        reader, writer = await begun(port)
+        writer.write(b"From: jan@example.net\r\n")
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+        assert await post(port) == 250
+    assert len(taken.parsed) == 1
+
+
+async def begun(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A session that has said DATA."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await reader.readline()
+    for command in ("HELO mx.test", "MAIL FROM:<jan@example.net>", "RCPT TO:<post@example.org>"):
+        writer.write(command.encode() + b"\r\n")
+        assert (await reader.readline()).startswith(b"250")
+    writer.write(b"DATA\r\n")
+    assert (await reader.readline()).startswith(b"354")
+    return reader, writer
+
+
 async def test_lmtp_answers_for_each_recipient(taken: Taken) -> None:
     def refuse(account: str) -> None:
         if account == "claims":
@@ -296,6 +369,17 @@ async def test_it_listens_until_cancelled(taken: Taken) -> None:
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, 10)
     assert not await _answers(port)
+
+
+async def test_the_doctor_asks_whether_it_listens(taken: Taken) -> None:
+    async with door(taken) as port, httpx.AsyncClient() as http:
+        account = accounts(listen=f"127.0.0.1:{port}").get("post-room")
+        assert account is not None
+        open_, replies = await MailHealth().examine(account, http)
+    async with httpx.AsyncClient() as http:
+        shut, _ = await MailHealth().examine(account, http)
+    assert (open_.ok, replies.ok, shut.ok) == (True, False, False)
+    assert "regie serve ingest" in shut.advice
 
 
 async def _answers(port: int) -> bool:

@@ -14,11 +14,10 @@ import httpx
 import pytest
 
 from shared.accounts import Account, load_accounts
-from shared.blobs import blob_for
-from shared.channels import Outgoing
+from shared.channels import File, Outgoing
 from shared.channels.email import SmtpOutbound, message_from_mime
 from shared.channels.email.tokens import reply_address, token_in
-from shared.errors import BlobsUnavailable, SendError
+from shared.errors import SendError
 from shared.events import Attachment, Identity
 from tests.fakes.smtp import FakeSmtp
 
@@ -209,26 +208,34 @@ async def test_an_account_that_cannot_send(server: FakeSmtp) -> None:
     assert "reply_secret" in (await refused(reply(), unsigned)).reason
 
 
-async def test_attachments_go_along_or_nothing_does(server: FakeSmtp) -> None:
+async def test_files_go_along_or_nothing_does(server: FakeSmtp) -> None:
     content = bytes(range(256))
-    blob = blob_for(content)
-    files = [Attachment(name="étiquette.pdf", content_type="application/pdf", blob=blob)]
-    message = reply(attachments=files)
-
-    async def read(ref: str) -> bytes | None:
-        return content if ref == blob.ref else None
-
-    async def away(ref: str) -> bytes | None:
-        raise BlobsUnavailable("the blob store is away")
-
-    async def erased(ref: str) -> bytes | None:
-        return None
-
-    assert (await refused(message, account(server))).code == "rejected"
-    assert (await refused(message, account(server), SmtpOutbound(erased))).code == "rejected"
-    assert (await refused(message, account(server), SmtpOutbound(away))).again
-    await send(message, account(server), SmtpOutbound(read))
+    named = [Attachment(name="étiquette.pdf", content_type="application/pdf")]
+    assert (await refused(reply(attachments=named), account(server))).code == "rejected"
+    assert server.accepted == []
+    files = [
+        File("étiquette.pdf", "application/pdf", content),
+        File("a mail.eml", "message/rfc822", b"Subject: x\r\n\r\ny"),
+    ]
+    await send(reply(attachments=named, files=files), account(server))
     sent = list(only(server).iter_attachments())
     assert [(each.get_filename(), each.get_content()) for each in sent] == [
-        ("étiquette.pdf", content)
+        ("étiquette.pdf", content),
+        ("a mail.eml", b"Subject: x\r\n\r\ny"),  # as bytes: base64 may not hold a message
     ]
+
+
+async def test_what_the_server_would_not_take_is_not_sent(server: FakeSmtp) -> None:
+    files = [File("film.mp4", "video/mp4", b"x" * 30_000_000)]
+    error = await refused(reply(files=files), account(server))
+    assert (error.code, error.again, server.accepted) == ("rejected", False, [])
+    assert "send fewer files" in error.reason
+
+
+async def test_headers_name_an_address_with_accents_as_it_is(server: FakeSmtp) -> None:
+    zoe = Identity(scheme="email", value="zoë@köln.example")
+    await send(reply(recipient=zoe), account(server, 'display_name: "Één, Twee"'))
+    taken = server.accepted[0]
+    assert "SMTPUTF8" in taken.options
+    assert "To: zoë@xn--kln-sna.example\r\n".encode() in taken.content
+    assert only(server)["From"].addresses[0].display_name == "Één, Twee"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.account_fields import ACCOUNT_FIELDS, Secret, read_size
+from shared.account_fields import ACCOUNT_FIELDS, ONE_OF, Secret, read_size
 from shared.accounts import Account, Accounts, AccountsError, load_accounts
 from shared.events import Channel
 
@@ -133,6 +133,7 @@ def test_sizes(text: object, size: int) -> None:
 )
 def test_every_row_names_what_it_needs(channel: Channel, provider: str) -> None:
     needed = {name for name, row in ACCOUNT_FIELDS[channel][provider].items() if row.required}
+    needed |= {names[0] for row, (names, _) in ONE_OF.items() if row == (channel, provider)}
     if not needed:
         assert one(f"channel: {channel}, provider: {provider}").provider == provider
         return

@@ -1,6 +1,7 @@
 """Where deliveries go: one file a kind of target, and all that is HTTP through one guarded client.
 
-`account` is a customer's channel, `webhook` a team's own endpoint.
+`account` is a customer's channel, `webhook` a team's own endpoint. A web chat is an account without
+a provider: what is for it goes into its store.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Final, Protocol, Self
 
 from services.notifier.answers import Answer
 from services.notifier.models import Delivery
+from services.notifier.targets.chat import Chats
 from services.notifier.targets.http import guarded_client
-from services.notifier.targets.named import api_bases
 from services.notifier.targets.replies import Replies
 from services.notifier.targets.webhook import TIMEOUT, Webhook
 from shared.errors import SendError
@@ -42,10 +43,13 @@ class Outlets:
     ) -> None:
         allowed = runtime.settings.allow_private_targets
         # Two clients: what the channels file names is no target for a policy, nor the reverse.
-        self._providers = guarded_client(Guard.of(allowed, origins_of(api_bases(runtime.accounts))))
+        self._providers = guarded_client(
+            Guard.of(allowed, origins_of(runtime.accounts.api_bases()))
+        )
         self._targets = guarded_client(Guard.of(allowed, origins_of(webhooks)))
+        self._chats = Chats(runtime.engine, runtime.accounts, runtime.now)
         self._outlets: dict[str, Outlet] = {
-            "account": Replies(runtime.accounts, self._providers),
+            "account": Replies(runtime, self._providers),
             "webhook": Webhook(self._targets, runtime.now, timeout),
         }
 
@@ -65,6 +69,8 @@ class Outlets:
 
     async def send(self, delivery: Delivery) -> Answer:
         """Raises SendError."""
+        if self._chats.answers(delivery):
+            return await self._chats.send(delivery)
         outlet = self._outlets.get(delivery.kind)
         if outlet is None:
             raise SendError(

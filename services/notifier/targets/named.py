@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from shared import yamlfile
-from shared.accounts import Account
 from shared.errors import Misconfigured
 from shared.named_targets import webhooks_in
 
@@ -23,9 +21,3 @@ def webhooks_in_policy(file: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"REGIE_POLICY_FILE: {file} cannot be read: {error}") from error
     return list(dict.fromkeys(url for _, url in webhooks_in(yamlfile.read(source, file).data)))
-
-
-def api_bases(accounts: Iterable[Account]) -> list[str]:
-    """Where the channels file sends a provider's calls, instead of to the provider."""
-    bases = (account.settings.get("api_base") for account in accounts)
-    return [base for base in bases if isinstance(base, str)]

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import httpx
 import msgspec
 
 from services.notifier.answers import Answer
 from services.notifier.models import Delivery
-from shared.accounts import Account, Accounts
-from shared.channels import Outbound, Outgoing
+from services.notifier.targets.files import Files
+from shared.accounts import Account
+from shared.channels import File, Outbound, Outgoing
 from shared.channels.table import provider_of
 from shared.errors import Misconfigured, SendError
 from shared.events import ReplyRequested
+from shared.runtime import Runtime
 
 
 class Replies:
     """`http` is for those adapters that speak it."""
 
-    def __init__(self, accounts: Accounts, http: httpx.AsyncClient) -> None:
-        self._accounts = accounts
+    def __init__(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
+        self._accounts = runtime.accounts
+        self._files = Files(runtime)
         self._http = http
 
     async def send(self, delivery: Delivery) -> Answer:
@@ -32,7 +37,8 @@ class Replies:
                 "file, or name another in the policy's reply_from",
             )
         outbound = _outbound(account)
-        receipt = await outbound.send(_outgoing(delivery, reply), account, self._http)
+        files = await self._files.of(reply)
+        receipt = await outbound.send(_outgoing(delivery, reply, files), account, self._http)
         return Answer(provider_id=receipt.provider_id)
 
 
@@ -55,7 +61,7 @@ def _outbound(account: Account) -> Outbound:
     return outbound
 
 
-def _outgoing(delivery: Delivery, reply: ReplyRequested) -> Outgoing:
+def _outgoing(delivery: Delivery, reply: ReplyRequested, files: Sequence[File]) -> Outgoing:
     # What we write by ourselves has a template with one parameter: our text, in one line as
     # templates want it.
     ours = reply.secret or reply.purpose == "survey"
@@ -68,7 +74,12 @@ def _outgoing(delivery: Delivery, reply: ReplyRequested) -> Outgoing:
         subject=reply.subject,
         references=reply.references,
         template=reply.template,
-        attachments=reply.attachments,
+        attachments=[
+            msgspec.structs.replace(each, url=file.url)
+            for each, file in zip(reply.attachments, files, strict=True)
+        ],
+        files=files,
         automatic=not reply.human,
+        reply_window_closes_at=reply.reply_window_closes_at,
         attributes=fills if reply.template else {},
     )

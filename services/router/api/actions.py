@@ -20,14 +20,16 @@ from starlette.responses import Response
 
 from services.router import commands as cmd
 from services.router.api.acting import Action, act
+from services.router.api.documents import read_document
+from services.router.api.enclosing import Enclosed, enclosed, unfit
 from services.router.api.views import Item
 from services.router.case import Case
 from services.router.handlers import Handlers
-from shared.errors import Invalid
 from shared.events import Channel, Priority
 from shared.ids import new_id
 from shared.security import Caller, caller
 from shared.web import if_match
+from shared.web.schemas import request_schema
 
 Agent = Annotated[Caller, Depends(caller("agent"))]
 Text = Annotated[str, Field(max_length=100_000)]
@@ -51,19 +53,22 @@ class Body(BaseModel):
 
 
 class ReplyBody(Body):
-    """An answer, or (with `outcome`) the record of a call."""
+    """An answer, or (with `outcome`) the record of a call. `attachments` are files in base64, or
+    the ids of those that were handed in before; 25 MB together, and what the channel takes."""
 
     text: Text = ""
     channel: Channel | None = None
     template: Annotated[str, Field(max_length=512)] = ""
     outcome: Literal["", "reached", "no_answer", "voicemail"] = ""
     occurred_at: Annotated[AwareDatetime, AfterValidator(_plausible)] | None = None
-    attachments: list[dict[str, Any]] = Field(default_factory=list)
+    attachments: Enclosed = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _says_something(self) -> ReplyBody:
-        if not (self.text.strip() or self.template or self.outcome):
-            raise ValueError("give `text`, a `template`, or the `outcome` of a call")
+        if not (self.text.strip() or self.template or self.outcome or self.attachments):
+            raise ValueError("give `text`, a `template`, `attachments`, or the `outcome` of a call")
+        if self.attachments and (self.outcome or self.template):
+            raise ValueError("`attachments` go with a `text`, not with a call or a template")
         return self
 
 
@@ -116,14 +121,13 @@ def routes(handlers: Handlers) -> APIRouter:
         action = Action(lambda *_: cmd.Release(who.actor, others), versioned=False)
         return await act(handlers, request, who, case_id, action)
 
-    @router.post("/replies", status_code=202)
-    async def reply(case_id: UUID, who: Agent, request: Request, body: ReplyBody) -> Response:
+    @router.post("/replies", status_code=202, openapi_extra=request_schema(ReplyBody))
+    async def reply(case_id: UUID, who: Agent, request: Request) -> Response:
         """Answers the customer; 202 once it is certain to be sent or reported failed."""
-        if body.attachments:
-            raise Invalid(
-                "replies cannot carry attachments yet: send a link, or answer from the mailbox",
-                name="attachments-unsupported",
-            )
+        body = await read_document(request, ReplyBody)
+        files = await enclosed(handlers, who, case_id, body.attachments) if body.attachments else ()
+        runtime = handlers.runtime
+        refusals = unfit(runtime.accounts, files, runtime.settings.public_url)
         seen = if_match(request.headers.get("if-match"))
         message_id = new_id()
 
@@ -137,7 +141,9 @@ def routes(handlers: Handlers) -> APIRouter:
                 template=body.template,
                 outcome=body.outcome,
                 occurred_at=body.occurred_at,
+                attachments=files,
                 senders=handlers.senders,
+                unfit=refusals,
             )
 
         def render(case: Case, item: Item) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router.api import views
 from services.router.api.families import Waiting, family_of
+from services.router.api.file_views import shown
 from services.router.api.promises import PromiseView, promises_of
 from services.router.api.results import ResultView, results_of
 from services.router.api.views import Item
@@ -66,7 +67,8 @@ class CaseView(Item):
 
 
 class Entry(BaseModel):
-    """One line of the timeline: a message in or out, a note, or an event of the case."""
+    """One line of the timeline: a message in or out, a note, or an event of the case. `data` of a
+    message lists its `attachments`, each with its `state` and, once it is here, its `url`."""
 
     id: str
     type: str
@@ -185,6 +187,12 @@ def _handoff(row: Any) -> HandoffView:
     )  # fmt: skip
 
 
+def _entry(row: Any) -> Entry:
+    if row["type"] != "message":
+        return Entry(**row)
+    return Entry(**{**row, "data": shown(row["id"], row["data"])})
+
+
 def _decision(row: Any) -> DecisionView:
     columns = {name: value for name, value in row.items() if name != "data"}
     policy = f"/v1/policy/versions/{row['policy_version']}"
@@ -221,7 +229,7 @@ def _add_timeline(router: APIRouter, handlers: Handlers) -> None:
             await views.one(connection, case_id, handlers, who)
             values = {"id": case_id, "at": at, "last": last, "most": limit + 1}
             rows = (await connection.execute(_TIMELINE, values)).mappings().all()
-        items = [Entry(**row) for row in rows[:limit]]
+        items = [_entry(row) for row in rows[:limit]]
         more = len(rows) > limit
         return Timeline(
             items=items, next_cursor=encode_cursor(items[-1].at, items[-1].id) if more else None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
@@ -19,20 +17,19 @@ from services.router import commands as cmd
 from services.router.api import views
 from services.router.api.acting import Action, act
 from services.router.api.actions import Body
+from services.router.api.documents import read_document
 from services.router.handlers import Handlers
 from shared.blobs import blob_for
 from shared.channels.bodies import file_name
 from shared.channels.posted import Object, PostedAttachment
-from shared.channels.wire import load
 from shared.database import transaction
-from shared.errors import Forbidden, Invalid, NotFound, TooLarge, Unreadable
+from shared.errors import Forbidden, NotFound, TooLarge
 from shared.events import Attachment
 from shared.security import Caller, caller
 from shared.web.schemas import request_schema
 
 Agent = Annotated[Caller, Depends(caller("agent"))]
 LARGEST_FILES: Final = 25 * 1024 * 1024
-_OFF_LOOP: Final = 256 * 1024  # a larger body is taken apart beside the event loop
 
 
 class FileView(BaseModel):
@@ -106,12 +103,14 @@ def routes(handlers: Handlers) -> APIRouter:
     async def record(case_id: UUID, who: Agent, request: Request) -> Response:
         """Records the next version of a result. 422 `unknown-result` names those the case's
         product lists; a handoff that needs one asks for its newest version to be final."""
-        body = await _read(request)
+        body = await read_document(request, ResultBody)
+        if sum(len(file.content) for file in body.files) > LARGEST_FILES:
+            raise TooLarge(f"the files may take {LARGEST_FILES} bytes together: send fewer")
         if body.files:
             await _keep(handlers, who, case_id, body)
         command = cmd.RecordResult(
             who.actor, body.name, body.state, body.data,
-            tuple(_attachment(number, file) for number, file in enumerate(body.files, start=1)),
+            tuple(_attachment(n, file, case_id) for n, file in enumerate(body.files, start=1)),
         )  # fmt: skip
         action = Action(
             lambda *_: command,
@@ -148,38 +147,19 @@ def routes(handlers: Handlers) -> APIRouter:
     return router
 
 
-async def _read(request: Request) -> ResultBody:
-    body = await request.body()
-    if len(body) > _OFF_LOOP:
-        return await asyncio.to_thread(_parsed, body)
-    return _parsed(body)
-
-
-def _parsed(body: bytes) -> ResultBody:
-    try:
-        read = ResultBody.model_validate(load(body))
-    except Unreadable as error:
-        raise Invalid(str(error), name="not-json") from error
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise RequestValidationError([{**f, "loc": ("body", *f["loc"])} for f in faults]) from error
-    if sum(len(file.content) for file in read.files) > LARGEST_FILES:
-        raise TooLarge(f"the files may take {LARGEST_FILES} bytes together: send fewer")
-    return read
-
-
 async def _keep(handlers: Handlers, who: Caller, case_id: UUID, body: ResultBody) -> None:
     """On disk before the event that points at them, and only for whoever may record them."""
     async with transaction(handlers.runtime.engine) as connection:
         item = await views.one(connection, case_id, handlers, who)
     if not who.writes_team(item.team):
         raise Forbidden(f"this case is with team {item.team}: only they record results on it")
-    contents = {blob_for(file.content).ref: file.content for file in body.files}
+    owner = case_id.bytes
+    contents = {blob_for(file.content, owner).ref: file.content for file in body.files}
     await handlers.runtime.blobs.put(list(contents.items()))
 
 
-def _attachment(number: int, file: PostedAttachment) -> Attachment:
-    blob = blob_for(file.content)
+def _attachment(number: int, file: PostedAttachment, case_id: UUID) -> Attachment:
+    blob = blob_for(file.content, case_id.bytes)
     return Attachment(
         name=file_name(file.name) or f"file {number}",
         content_type=file.content_type,

@@ -25,7 +25,7 @@ from services.router import queries
 from services.router.commands import Forget
 from services.router.handlers import Handlers
 from services.router.repeating import repeatedly
-from services.router.rights import files, letters, passing, scope, wiping
+from services.router.rights import chats, files, letters, passing, scope, wiping
 from services.router.rights.letters import Found
 from services.router.rights.scope import Scope
 from shared import ledger
@@ -144,6 +144,7 @@ class Erasing:
         await wiping.wipe_cases(connection, all.cases, desk.now)
         await wiping.wipe_messages(connection, all.guests)
         await wiping.wipe_people(connection, all, desk.now)
+        await chats.wipe(connection, all)
         await passing.wipe_outbox(connection, all, key, marks)
         await passing.wipe_answers(connection, all)
         await letters.wipe(connection, found)

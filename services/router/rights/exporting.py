@@ -15,9 +15,10 @@ from typing import IO, Any, Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.router.rights import chats
 from services.router.rights.letters import Found
 from services.router.rights.scope import Scope
-from shared.blobs import FolderBlobs
+from shared.blobs import Blobs
 from shared.database import driver
 
 _ROWS: Final = 50
@@ -30,7 +31,7 @@ class Export:
     """A document in the making. `whole`: with the files; else the document alone."""
 
     connection: AsyncConnection
-    blobs: FolderBlobs
+    blobs: Blobs
     scope: Scope
     letters: list[Found]
     whole: bool
@@ -66,6 +67,8 @@ class Export:
         await self._section(out, "wrong_codes", _WRONG_CODES, senders)
         cases, people = list(self.scope.cases), list(self.scope.customers)
         await self._section(out, "messages", _MESSAGES, cases, people)
+        await self._section(out, "chat_sessions", chats.SESSIONS, *chats.of_sessions(self.scope))
+        await self._section(out, "chat_lines", chats.LINES, *chats.of_lines(self.scope))
         ids = [found.id for found in self.letters]
         await self._section(out, "dead_letters", _LETTERS, ids)
         for found in self.letters:

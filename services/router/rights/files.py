@@ -2,7 +2,7 @@
 
 Refs are doomed in the transaction that takes them out of the rows; the file goes after its commit,
 and a crash in between loses nothing. Ingest may be putting the same bytes right now: `put` touches
-what it finds, and `FolderBlobs.remove` gives back what was touched since.
+or copies what it finds, and `Blobs.remove` spares what came since.
 """
 
 from __future__ import annotations

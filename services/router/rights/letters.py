@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.router.rights import scope
 from shared import ledger, parking
-from shared.blobs import FolderBlobs
+from shared.blobs import Blobs
 from shared.broker.headers import pack
 from shared.database import driver, transaction
 from shared.ledger import Key, Marks
@@ -40,7 +40,7 @@ class Found:
 
 
 async def find(
-    engine: AsyncEngine, blobs: FolderBlobs, marks: Marks | None = None, after: UUID = _FIRST
+    engine: AsyncEngine, blobs: Blobs, marks: Marks | None = None, after: UUID = _FIRST
 ) -> AsyncIterator[Found]:
     """The letters that one of these marks (None: any of the ledger) recognises, a few at a time,
     each in a transaction of its own; none is open while files are read."""
@@ -66,7 +66,7 @@ def _holds(barred: Marks, marks: Iterable[bytes], at: datetime) -> bool:
 
 
 async def _read(
-    row: Mapping[str, Any], blobs: FolderBlobs, key: Key
+    row: Mapping[str, Any], blobs: Blobs, key: Key
 ) -> tuple[tuple[str, ...], set[bytes]]:
     refs = _refs(row)
     bodies = [bytes(row["value"]), bytes(row["headers"])]

@@ -33,6 +33,7 @@ _FOLDERS: Final = [f"{number:02x}" for number in range(256)]
 _FOLDERS_AT_ONCE: Final = 2  # all of them in five days
 _ASKED_AT_ONCE: Final = 500
 _SPARE: Final = timedelta(days=1)
+_UPLOADS_KEPT: Final = timedelta(days=1, hours=1)
 _LATELY: Final = timedelta(hours=3)
 _LOG: Final = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class Retention:
         await self._all(self._forget_cases, kept.messages, _CASES)
         await self._all(self._drop_files, kept.attachments, _MESSAGES)
         await self._all(self._drop_raw, kept.raw, _MESSAGES)
+        await self._drop_uploads()
         await self._look_at_letters()
         await self._find_orphans()
         await files.remove_doomed(self.handlers.runtime)
@@ -119,6 +121,13 @@ class Retention:
             await files.doom(connection, [ref for row in rows for ref in row["refs"]])
         return len(rows)
 
+    async def _drop_uploads(self) -> None:
+        """Files handed in for a reply that never went: after a day, as their owner was told."""
+        async with transaction(self.handlers.runtime.engine) as connection:
+            before = self.handlers.runtime.now() - _UPLOADS_KEPT
+            rows = await (await driver(connection)).fetch(_UPLOADS, before)
+            await files.doom(connection, [row["ref"] for row in rows])
+
     async def _look_at_letters(self) -> None:
         """Dead letters that came in since, of people who were erased since: from what the log
         still holds."""
@@ -162,6 +171,7 @@ SELECT id FROM cases WHERE state = 'closed'
     AND (words_gone_at IS NULL OR words_gone_at < closed_at) AND closed_at < $1 AND id <> ALL($3)
 ORDER BY closed_at LIMIT $2
 """
+_UPLOADS: Final = "DELETE FROM uploads WHERE at < $1 RETURNING file -> 'blob' ->> 'ref' AS ref"
 # The names and sizes of files stay; what they held goes.
 _FILES: Final = """
 UPDATE messages m SET data = jsonb_set(m.data, '{attachments}', (

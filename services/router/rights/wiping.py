@@ -49,6 +49,8 @@ async def wipe_cases(
         await files.doom(connection, await _refs(connection, part))
         await _retell(connection, part, addresses=addresses)
         raw = await driver(connection)
+        # Before the messages forget by what name their provider knows them.
+        await _wipe_media(connection, part, [])
         for statement in _OF_CASES:
             await raw.execute(statement, part)
         await raw.execute(_DROP_DELIVERIES, part, now)
@@ -65,11 +67,20 @@ async def wipe_messages(connection: AsyncConnection, guests: Mapping[UUID, UUID]
     raw = await driver(connection)
     refs = [row["ref"] for row in await raw.fetch(_REFS_OF_MESSAGES, list(guests))]
     await files.doom(connection, refs)
+    await _wipe_media(connection, [], list(guests))
     await raw.execute(_MESSAGES, list(guests), *_left(True), True)
     cases = list(set(guests.values()))
     await raw.execute(_PACKS_THERE, cases)
     await raw.execute(_DECISIONS_THERE, cases, list(guests))
     await _retell(connection, sorted(set(guests.values())), only=frozenset(guests))
+
+
+async def _wipe_media(
+    connection: AsyncConnection, cases: Sequence[UUID], messages: Sequence[UUID]
+) -> None:
+    """Files of these messages that the router has not heard of yet, or never will, go as well."""
+    rows = await (await driver(connection)).fetch(_MEDIA, cases, messages)
+    await files.doom(connection, [row["ref"] for row in rows if row["ref"]])
 
 
 def _left(addresses: bool) -> tuple[list[str]]:
@@ -170,10 +181,21 @@ _OF_CASES: Final = (
     WHERE case_id = ANY($1)""",
     "UPDATE surveys SET comment = '' WHERE case_id = ANY($1)",
     "DELETE FROM resume_codes WHERE case_id = ANY($1)",
+    "DELETE FROM uploads WHERE case_id = ANY($1)",
     "DELETE FROM partner_links WHERE case_id = ANY($1)",
+    """DELETE FROM chat_lines WHERE case_id = ANY($1) OR message_id IN (
+        SELECT id FROM messages WHERE case_id = ANY($1))""",
     """UPDATE attempts SET error = '', response = '' WHERE delivery_id IN (
         SELECT id FROM deliveries WHERE case_id = ANY($1))""",
 )
+# What is still to be fetched is not, and what was leaves no address behind; of a call told in
+# several messages, all of them.
+_MEDIA: Final = """
+DELETE FROM media USING messages m WHERE (m.case_id = ANY($1) OR m.id = ANY($2))
+    AND (media.message_id = m.id
+        OR (m.provider_id <> '' AND media.account = m.account AND media.reference = m.provider_id))
+RETURNING media.blob ->> 'ref' AS ref
+"""
 _HANDOFFS: Final = """
 UPDATE handoffs SET pack = '{}', address = '',
     consent = CASE WHEN consent IS NOT NULL THEN '{}'::jsonb END,
@@ -190,7 +212,7 @@ _DELIVERIES: Final = """
 UPDATE deliveries SET error = '', provider_id = '', payload =
     (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(payload)
         WHERE key = ANY($2))
-    || CASE WHEN effect = 'reply' THEN jsonb_build_object('text', '', 'recipient',
+    || CASE WHEN effect IN ('reply', 'follow_up') THEN jsonb_build_object('text', '', 'recipient',
         jsonb_build_object('scheme', payload -> 'recipient' -> 'scheme', 'value', ''))
        ELSE jsonb_build_object('data', jsonb_build_object('case_id', case_id)) END
 WHERE case_id = ANY($1)
@@ -209,6 +231,7 @@ _BLOBS: Final = "jsonb_array_elements_text(jsonb_path_query_array({}, '$.**.ref'
 _REFS: Final = f"""
 SELECT {_BLOBS.format("data")} FROM messages WHERE case_id = ANY($1) AND {_WITH_BLOBS}
 UNION SELECT {_BLOBS.format("files")} FROM results WHERE case_id = ANY($1) AND files <> '[]'
+UNION SELECT file -> 'blob' ->> 'ref' FROM uploads WHERE case_id = ANY($1)
 """  # noqa: S608 - our own text
 _REFS_OF_MESSAGES: Final = f"""
 SELECT DISTINCT {_BLOBS.format("data")} FROM messages WHERE id = ANY($1) AND {_WITH_BLOBS}

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
-from email.utils import getaddresses
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from shared.accounts import Account
+from shared.channels.email.charsets import decode
 from shared.channels.email.headers import Headers, header_text
+from shared.channels.email.mailboxes import mailboxes
 
+_LABEL: Final = r"[^\s@<>,;:\"()\[\]\\.=?]{1,63}+"
 _ADDRESS: Final = re.compile(
-    r"[^\s@<>,;:\"()\[\]\\]{1,200}@[^\s@<>,;:\"()\\.]{1,63}(?:\.[^\s@<>,;:\"()\\.]{1,63}){0,20}"
+    r"(?:(?!.*=\?)[^\s@<>,;:\"()\[\]\\]{1,200}+|\"(?:[^\"\\\x00-\x1f]|\\[\x20-\x7e]){1,64}+\")@"
+    rf"(?:{_LABEL}(?:\.{_LABEL}){{0,20}}+|\[[0-9A-Za-z:.]{{3,60}}\])"
 )
-_LONGEST: Final = 16 * 1024  # characters of an address list; enough for hundreds of recipients
+_SAFE_LOCAL: Final = re.compile(r'"([A-Za-z0-9!#$%&\'*+/=?^_`{|}~.-]+)"(@.+)')
+_LONGEST: Final = 64 * 1024  # characters of an address list
+MOST: Final = 1_000  # addresses of one header
 
 
 class Address(NamedTuple):
@@ -25,29 +31,30 @@ class Address(NamedTuple):
 
 
 def addresses(raw: bytes) -> tuple[Address, ...]:
-    """Every mail address in a header, in order; broken ones are searched for an address."""
+    """Every mail address in a header, in order; at most 1,000."""
     return _addresses(raw[:_LONGEST])
 
 
 @lru_cache(maxsize=64)  # the same few headers of one mail are asked for a dozen times
 def _addresses(raw: bytes) -> tuple[Address, ...]:
-    line = raw.decode("utf-8", "surrogateescape")
-    try:
-        # Parsed before decoding: an encoded name may hold a comma or an angle bracket.
-        pairs = getaddresses([line])
-    except Exception:  # nested comments exhaust the standard library's parser
-        pairs = []
-    read = [Address(_name(name), _plain(value)) for name, value in pairs]
-    # What does not stand there as it is was glued together by the parser from broken pieces.
-    good = [each for each in read if is_address(each.value) and each.value in line.lower()]
-    return tuple(good or _searched(header_text(raw).lower()))
+    # Taken apart before decoding: an encoded name may hold a comma or an angle bracket.
+    read = [Address(_name(name), _plain(value)) for name, value in mailboxes(_line(raw))]
+    good = [each for each in read if is_address(each.value)]
+    return tuple((good or _encoded(raw))[:MOST])
 
 
-def _searched(line: str) -> list[Address]:
-    # `a@bank.example <b@evil.example>`: the name before the brackets may look like an address.
-    angled = re.findall(r"<\s*([^<>\s]{3,300})\s*>", line)
-    found = [each for each in angled if is_address(each)] or _ADDRESS.findall(line)
-    return [Address("", each) for each in found]
+def _line(raw: bytes) -> str:
+    # The escapes of ISO-2022-JP would read as brackets.
+    return decode(raw).text if b"\x1b" in raw else raw.decode("utf-8", "surrogateescape")
+
+
+def _encoded(raw: bytes) -> list[Address]:
+    """`=?utf-8?Q?Jan_<jan@example.net>?=`: all of it in one encoded word, brackets too."""
+    if b"=?" not in raw:
+        return []
+    inner = mailboxes(header_text(raw))
+    found = [Address(name[:200], _plain(value)) for name, value in inner if name]
+    return [each for each in found if is_address(each.value)]
 
 
 def sender_of(headers: Headers) -> Address | None:
@@ -60,11 +67,7 @@ def sender_of(headers: Headers) -> Address | None:
 
 def author_in(raw: bytes) -> Address | None:
     """The one address of a header that should have one; None where it has none."""
-    found = addresses(raw)
-    line = header_text(raw[:_LONGEST]).lower()
-    # An unquoted name may look like an address: what stands in brackets is the address.
-    bracketed = [each for each in found if f"<{each.value}>" in line]
-    return next(iter(bracketed if bracketed and "," not in line else found), None)
+    return next(iter(addresses(raw)), None)
 
 
 def recipients_of(headers: Headers, *names: str) -> list[str]:
@@ -104,4 +107,7 @@ def _name(name: str) -> str:
 
 
 def _plain(value: str) -> str:
-    return header_text(value.encode("utf-8", "surrogateescape")).replace(" ", "").lower()
+    value = unicodedata.normalize("NFC", decode(value.encode("utf-8", "surrogateescape")).text)
+    if found := _SAFE_LOCAL.fullmatch(value):  # quotes that change nothing
+        value = found[1] + found[2]
+    return value.lower()

@@ -1,43 +1,36 @@
 """Bytes to text, whatever charset a mail declares, rightly, wrongly or not at all.
 
-Order: declared, its alias (WHATWG Encoding Standard, encoding.spec.whatwg.org), UTF-8, a guess,
-cp1252. Nothing here raises, and every step is linear in the length of the bytes.
+Order: declared, its alias (labels.py), UTF-8, a guess, cp1252, latin-1. Nothing here raises, and
+every step is linear in the length of the bytes.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from charset_normalizer import from_bytes
 
+from shared.channels.email.jis import jis_text
+from shared.channels.email.labels import codec_of
 from shared.channels.wire import clean_text
 
-_LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]*")
-# What is declared names one charset, what is sent is its superset: browsers read it so too.
-_WIDER: Final = {
-    "iso8859-1": "cp1252", "iso8859-9": "cp1254", "gb2312": "gb18030", "gbk": "gb18030",
-    "euc_kr": "cp949", "shift_jis": "cp932", "big5": "big5hkscs", "tis-620": "cp874",
-}  # fmt: skip
-_SPELLINGS: Final = {
-    "utf-8mb4": "utf-8", "utf-8mb3": "utf-8", "unicode-1-1-utf-8": "utf-8", "unicode": "utf-16",
-    "unicode-1-1-utf-7": "utf-7", "iso-8859-8-i": "iso8859-8", "iso-8859-8-e": "iso8859-8",
-    "iso-8859-6-i": "iso8859-6", "ks_c_5601-1987": "cp949", "ks_c_5601": "cp949",
-    "x-sjis": "cp932", "x-mac-roman": "mac_roman", "macintosh": "mac_roman", "x-ansi": "cp1252",
-    "x-mac-cyrillic": "mac_cyrillic", "windows-874": "cp874", "windows-949": "cp949",
-    "x-windows-949": "cp949", "windows-31j": "cp932", "ansi": "cp1252", "latin-9": "iso8859-15",
-}  # fmt: skip
-# Codecs of Python that are no charsets of mail; some take quadratic time.
-_REFUSED: Final = frozenset(
-    {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
-)
+__all__ = ["Decoded", "codec_of", "decode", "tidy"]
+
 _ESCAPED: Final = ("utf-7", "iso2022", "hz", "utf-16", "utf-32")  # other text inside ASCII bytes
-_LATIN: Final = frozenset({"ascii", "cp1252", "cp1254", "iso8859-15", "mac-roman", "cp1250"})
-_CONTROLS: Final = {code: None for code in range(32) if code not in (9, 10, 13)} | {0xFEFF: None}
-_LINE_ENDS: Final = re.compile("\r\n?|\x0b|\x0c|\u2028|\u2029")
+# Text in these is never valid UTF-8 by chance: their letters do not follow each other so.
+_SINGLE: Final = re.compile(r"ascii|cp125\d|iso8859-\d+|koi8[-_][a-z]|mac[-_].*|cp874|latin.*")
+_HIGH: Final = re.compile(rb"[\x80-\xff]+")
+_WIDE: Final = re.compile("[\u3000-\uffef]")
+_KANA: Final = re.compile("[\u3041-\u30fe]")
+_HALF: Final = re.compile("[\uff61-\uff9f]{2}")
+_ODD: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_CONTROLS: Final = {
+    code: None for code in (*range(32), *range(0x7F, 0xA0)) if code not in (9, 10, 13)
+} | {0xFEFF: None, 0xFFFE: None, 0xFFFF: None}
+_LINE_ENDS: Final = re.compile("\r\n?|\x0b|\x0c|\x85|\u2028|\u2029")
 _CANDIDATES: Final = [
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r", "cp932",
     "gb18030", "big5", "cp949", "euc_jp",
@@ -53,59 +46,85 @@ class Decoded(NamedTuple):
 
 def decode(content: bytes, declared: str = "") -> Decoded:
     """`content` as text: without NUL, control characters and lone surrogates, lines ended by LF."""
-    codec = codec_of(declared)
+    codec = codec_of(declared) if declared else None
     if content.isascii() and not (codec or "").startswith(_ESCAPED):
-        text = _strictly(content, "iso2022_jp") if b"\x1b$" in content else None
-        return Decoded(tidy(text or content.decode("ascii")), False)
+        return Decoded(tidy(_japanese(content) or content.decode("ascii")), False)
     if codec and not _lies(content, codec) and (text := _strictly(content, codec)) is not None:
         return Decoded(tidy(text), False)
-    return Decoded(tidy(_guess(content)), bool(declared) or not _is_utf8(content))
+    if text := _japanese(content):
+        return Decoded(tidy(text), not (codec or "").startswith("iso2022_jp"))
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return Decoded(tidy(content.decode("utf-16", "replace")), True)
+    said_utf8 = codec == "utf-8"
+    return Decoded(tidy(_guess(content, said_utf8)), bool(declared) or not _is_utf8(content))
 
 
 def tidy(text: str) -> str:
     """`text` without what databases, logs and readers stumble over; lines end in LF."""
+    if _ODD.search(text) is None:
+        return text
     return clean_text(_LINE_ENDS.sub("\n", text).translate(_CONTROLS))
 
 
-@lru_cache(maxsize=512)
-def codec_of(declared: str) -> str | None:
-    """Python's name for a declared charset, with its superset taken; None when unknown."""
-    found = _LABEL.search(declared[:80])
-    if found is None:
-        return None
-    label = found.group().lower()
-    for name in (_SPELLINGS.get(label, label), label.removeprefix("x-"), label.replace("-", "")):
-        try:
-            codec = codecs.lookup(name)
-        except (LookupError, ValueError):
-            continue
-        if codec.name not in _REFUSED and getattr(codec, "_is_text_encoding", True):
-            return _WIDER.get(codec.name, codec.name)
-    return None
-
-
 def _lies(content: bytes, codec: str) -> bool:
-    # Accented Latin text is never valid UTF-8 by chance, and UTF-16 is never free of NUL bytes
-    # or a mark at its start.
-    if codec in _LATIN:
-        return _is_utf8(content)
-    return codec.startswith(("utf-16", "utf-32")) and not (
-        b"\0" in content or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    )
+    # UTF-16 is never free of NUL bytes or a mark at its start. The charsets of East Asia can read
+    # like UTF-8 for a few characters, not for many.
+    if codec.startswith(("utf-16", "utf-32")):
+        marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return b"\0" not in content and not content.startswith(marks)
+    if codec == "utf-8" or codec.startswith(_ESCAPED) or not _is_utf8(content):
+        return False
+    if _SINGLE.fullmatch(codec):
+        return True
+    return sum(map(len, _HIGH.findall(content[:4096]))) >= 24
 
 
-def _guess(content: bytes) -> str:
+def _japanese(content: bytes) -> str:
+    if b"\x1b$" not in content or not content.isascii():
+        return ""
+    return _strictly(content, "iso2022_jp_2") or jis_text(content)
+
+
+def _guess(content: bytes, said_utf8: bool) -> str:
     if (text := _strictly(content, "utf-8")) is not None:
         return text
+    if (text := _cut_off(content)) is not None:
+        return text
+    if b"\xed" in content and (text := _paired(content)) is not None:
+        return text
     lenient = content.decode("utf-8", "replace")
-    if len(lenient) - len(lenient.encode("ascii", "ignore")) > 2 * lenient.count("\ufffd"):
+    beyond_ascii = len(lenient) - len(lenient.encode("ascii", "ignore"))
+    if beyond_ascii + said_utf8 > 2 * lenient.count("\ufffd"):
         return content.decode("utf-8", "regie-cp1252")
-    first = next((at for at in range(len(content)) if content[at] > 127), 0)
-    sample = content[max(0, first - 1024) :][:8192]
+    first = _HIGH.search(content)
+    sample = content[max(0, (first.start() if first else 0) - 1024) :][:8192]
     if _mostly_ascii(sample):
         return _western(content)
+    for codec in ("cp932", "euc_jp"):
+        if (text := _strictly(content, codec)) is not None and _is_japanese(text):
+            return text
     best = from_bytes(sample, cp_isolation=_CANDIDATES).best()
     return content.decode(best.encoding, "replace") if best else _western(content)
+
+
+def _cut_off(content: bytes) -> str | None:
+    """UTF-8 that ends inside its last character; what is left of that goes."""
+    for cut in (2, 3):
+        begun = content[-cut:]
+        started = begun[0] >= 0xE0 and all(0x80 <= byte < 0xC0 for byte in begun[1:])
+        if started and (text := _strictly(content[:-cut], "utf-8")) is not None:
+            return text
+    whole = _strictly(content[:-1], "utf-8")
+    return None if whole is None or whole.isascii() else whole + _western(content[-1:])
+
+
+def _paired(content: bytes) -> str | None:
+    """UTF-8 that writes a character beyond U+FFFF as two halves, each in three bytes (CESU-8)."""
+    try:
+        halves = content.decode("utf-8", "surrogatepass")
+        return halves.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    except UnicodeError:
+        return None
 
 
 def _mostly_ascii(sample: bytes) -> bool:
@@ -115,7 +134,13 @@ def _mostly_ascii(sample: bytes) -> bool:
     high = sum(1 for byte in sample if byte > 127)
     letters = sum(1 for byte in sample if 65 <= (byte & ~32) <= 90)
     pairs = any(a > 127 and b > 127 for a, b in pairwise(sample))
-    return high * 3 < letters or not pairs
+    return high < 4 or high * 3 < letters or not pairs
+
+
+def _is_japanese(text: str) -> bool:
+    # Syllables stand between the characters; in other text read as Japanese they hardly occur.
+    wide = len(_WIDE.findall(text))
+    return wide > 0 and len(_KANA.findall(text)) * 5 > wide and not _HALF.search(text)
 
 
 def _western(content: bytes) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote
 
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _RESERVED: Final = re.compile(r"[<>:\"|?*]")
 _EXTENSIONS: Final = {
     "message/delivery-status": ".txt",
@@ -17,8 +17,13 @@ _EXTENSIONS: Final = {
     "message/feedback-report": ".txt",
     "text/rfc822-headers": ".txt",
     "message/rfc822": ".eml",
+    "message/global": ".eml",
+    "message/partial": ".eml",
+    "message/external-body": ".txt",
 }
+_DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _LONGEST: Final = 150  # characters
+_LONGEST_BYTES: Final = 200  # of UTF-8; file systems take 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,18 @@ def safe_name(name: str) -> str:
     """
     name = _CONTROLS.sub("", name).replace("\\", "/").rstrip("/. ").rpartition("/")[2]
     name = _RESERVED.sub("_", " ".join(name.split())).strip(". ")
-    if len(name) <= _LONGEST:
-        return name
+    if _DEVICES.fullmatch(name):
+        name = f"_{name}"  # opens a device on Windows, whatever its extension
     stem, dot, extension = name.rpartition(".")
     if not dot or len(extension) > 20:
-        return name[:_LONGEST]
-    return f"{stem[: _LONGEST - len(extension) - 1]}.{extension}"
+        return _shortened(name, _LONGEST, _LONGEST_BYTES)
+    tail = len(extension) + 1
+    stem = _shortened(stem, _LONGEST - tail, _LONGEST_BYTES - len(extension.encode()) - 1)
+    return f"{stem}.{extension}"
+
+
+def _shortened(text: str, characters: int, size: int) -> str:
+    return text[:characters].encode()[:size].decode("utf-8", "ignore")
 
 
 def _made_up(number: int, content_type: str) -> str:

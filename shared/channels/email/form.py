@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -19,12 +19,16 @@ _MOST_FIELDS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field or file of a form. `name` and `file_name` decoded, `content` as it came."""
+    """One field or file of a form. `name` and `file_name` decoded, `content` as it came.
+
+    parameters  of its Content-Type: a calendar's `method`, a text's `charset`
+    """
 
     name: str
     content: bytes
     file_name: str = ""
     content_type: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,20 @@ def read_form(request: WebhookRequest) -> Form:
     raise ValueError("the request holds no form: send it urlencoded or as multipart/form-data")
 
 
+def read_parts(request: WebhookRequest) -> Form:
+    """What can be read of a form that may be cut off, or be none. Raises nothing."""
+    kind, given = parameters(request.headers.get("content-type", "").encode("utf-8", "replace"))
+    boundary = given.get("boundary", "") if kind == "multipart/form-data" else ""
+    parts = _Parts()
+    try:
+        if not boundary:
+            return Form(tuple(_urlencoded(request.body)))
+        _read_into(parts, request.body, boundary)
+    except ValueError:
+        pass
+    return Form(tuple(parts.fields))
+
+
 def _urlencoded(body: bytes) -> Iterator[Field]:
     if body.count(b"&") > _MOST_FIELDS:
         raise ValueError(f"the form has more than {_MOST_FIELDS} fields")
@@ -69,6 +87,15 @@ def _multipart(body: bytes, boundary: str) -> tuple[Field, ...]:
     if not boundary:
         raise ValueError("the form names no boundary")
     parts = _Parts()
+    _read_into(parts, body, boundary)
+    if not parts.finished:
+        raise ValueError("the form is cut off before its last boundary")
+    return tuple(parts.fields)
+
+
+def _read_into(parts: _Parts, body: bytes, boundary: str) -> None:
+    if b"\r\n" not in body:  # a post that was saved as text and sent again
+        body = body.replace(b"\n", b"\r\n")
     try:
         parser = MultipartParser(
             boundary.encode("latin-1"),
@@ -86,9 +113,6 @@ def _multipart(body: bytes, boundary: str) -> tuple[Field, ...]:
         parser.finalize()
     except (FormParserError, UnicodeError) as error:
         raise ValueError(f"the form cannot be read: {error}") from error
-    if not parts.finished:
-        raise ValueError("the form is cut off before its last boundary")
-    return tuple(parts.fields)
 
 
 class _Parts:
@@ -121,9 +145,11 @@ class _Parts:
 
     def end(self) -> None:
         _, given = parameters(self._headers.get(b"content-disposition", b""))
-        kind, _ = parameters(self._headers.get(b"content-type", b""))
+        kind, of_kind = parameters(self._headers.get(b"content-type", b""))
         content = b"".join(self._pieces)
-        self.fields.append(Field(given.get("name", ""), content, given.get("filename", ""), kind))
+        self.fields.append(
+            Field(given.get("name", ""), content, given.get("filename", ""), kind, of_kind)
+        )
 
     def finish(self) -> None:
         self.finished = True

@@ -1,221 +1,213 @@
-"""HTML to readable text, within bounds, on the standard library's parser.
+"""HTML to readable text, within bounds.
 
-`text <address>` for links, `- ` for lists, `> ` for quotations; scripts, styles and hidden
-preheaders are dropped.
+`text <address>` for links, `- ` for lists, `> ` for quotations, a line for each row of a table;
+scripts, styles, heads and what is hidden (the preheaders of newsletters) are left out.
 """
 
 from __future__ import annotations
 
+import html
 import re
-from html.parser import HTMLParser
-from typing import Final
+from typing import Final, NamedTuple
+
+from shared.channels.email.charsets import tidy
+from shared.channels.email.markup import Tag, tokens
+from shared.channels.email.page import Page
 
 LONGEST: Final = 500_000  # characters of HTML that are looked at, embedded pictures not counted
-_CHUNK: Final = 50_000
 _MOST_TAGS: Final = 50_000
-_MOST_LINKS: Final = 1_000
+_MOST_LINKS: Final = 5_000
 _DEEPEST: Final = 200
+_MOST_EMBEDDED: Final = 40_000_000  # characters, with the pictures
 
 _BLOCKS: Final = frozenset({
-    "address", "article", "aside", "blockquote", "center", "dd", "div", "dl", "dt", "fieldset",
-    "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr",
-    "li", "main", "nav", "ol", "p", "pre", "section", "table", "tbody", "tfoot", "thead", "tr",
-    "ul",
+    "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog",
+    "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2",
+    "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "legend", "li", "main", "menu", "nav", "ol",
+    "option", "p", "pre", "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
+    "caption",
 })  # fmt: skip
 _SPACED: Final = frozenset({
-    "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul",
+    "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul", "dl",
 })  # fmt: skip
 _DROPPED: Final = frozenset({
-    "applet", "canvas", "datalist", "head", "iframe", "math", "noembed", "object", "script",
-    "select", "style", "svg", "template", "title",
+    "applet", "audio", "canvas", "datalist", "head", "iframe", "map", "math", "noembed",
+    "noframes", "object", "script", "select", "style", "svg", "template", "title", "video", "xml",
 })  # fmt: skip
 _VOID: Final = frozenset({
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
-    "track", "wbr",
+    "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input",
+    "keygen", "link", "meta", "param", "source", "track", "wbr",
 })  # fmt: skip
-_HIDDEN: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_DATA_URL: Final = re.compile(r"data:[a-z]+/[^\"'\s>]*", re.IGNORECASE)
-_SPACES: Final = re.compile(r"[ \t\r\n]+")
-_SHOWN: Final = ("http://", "https://", "mailto:", "tel:")
+_IN_HEAD: Final = frozenset({
+    "base", "head", "html", "link", "meta", "noscript", "object", "script", "style", "template",
+    "title", "xml",
+})  # fmt: skip
+_HIDDEN: Final = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?<!-)(?:max-)?height\s*:\s*0(?![.\d])"
+    r"(?:px)?\s*(?:!important\s*)?;.{0,400}overflow\s*:\s*hidden",
+    re.IGNORECASE | re.DOTALL,
+)
+_DATA_URL: Final = re.compile(r"data:[a-z]+/[^\"'\s>]*+", re.IGNORECASE)
+_SHOWN: Final = ("http://", "https://", "mailto:", "tel:", "ftp://", "sms:")
+# What newsletters put behind their preheader, so that nothing of the text is shown with it.
+_FILLER: Final = re.compile("(?:[\u034f\u00ad\u200b-\u200d\u2060\u2007\ufeff][\\s\u00a0]*+){4,}+")
 
 
-def html_to_text(html: str) -> str:
-    """The text of `html`, of its first 500,000 characters at most. Never raises."""
-    bare = _DATA_URL.sub("data:", html[: 64 * LONGEST])[:LONGEST]
+class Rendered(NamedTuple):
+    """`cut`: the HTML was longer, or had more tags, than is looked at."""
+
+    text: str
+    cut: bool
+
+
+def html_to_text(markup: str) -> str:
+    """The text of `markup`, of its first 500,000 characters at most. Never raises."""
+    return rendered(markup).text
+
+
+def rendered(markup: str) -> Rendered:
+    """The same, and whether that is all of it."""
+    bare = markup[:_MOST_EMBEDDED]
+    if len(bare) > 2_000:
+        bare = _DATA_URL.sub("data:", bare)
+    cut = len(bare) > LONGEST or len(markup) > _MOST_EMBEDDED
     reader = _Reader()
-    # A `<` that opens nothing costs the parser as much as a tag.
-    markup = re.sub(r"<(?![a-zA-Z/])", "&lt;", _without_declarations(bare)) + "\n<br>"
-    for start in range(0, len(markup), _CHUNK):
-        if reader.tags <= _MOST_TAGS:
-            reader.feed(markup[start : start + _CHUNK])
-    # What is unfinished at the end stays in the parser: closing it would scan it once more for
-    # every `<` in it.
+    for token in tokens(bare[:LONGEST]):
+        reader.take(token)
     text = reader.page.text()
-    if text or not reader.swallowed:
-        return text
-    # An unclosed <style> or <title> swallowed everything: better its remains than nothing.
-    return " ".join(re.sub(r"<[^<>]*>", " ", bare).split())
+    if not text and (reader.hid or cut):
+        # All of it hidden, or behind a tag that never closed: better its remains than nothing.
+        text = _remains(bare[:LONGEST])
+    text = _FILLER.sub(" ", tidy(text))
+    return Rendered(text.strip("\n"), cut or reader.tags > _MOST_TAGS)
 
 
-def _without_declarations(html: str) -> str:
-    # Comments (conditional ones too), doctypes and processing instructions, in one pass: left to
-    # the parser, an unfinished one costs quadratic time.
-    out: list[str] = []
-    at = 0
-    for found in re.finditer(r"<[!?]", html):
-        if found.start() < at:
-            continue
-        out.append(html[at : found.start()])
-        closing = "-->" if html.startswith("<!--", found.start()) else ">"
-        end = html.find(closing, found.start() + 2)
-        at = len(html) if end < 0 else end + len(closing)
-    return "".join([*out, html[at:]])
+def _remains(markup: str) -> str:
+    pieces = [token for token in tokens(markup) if isinstance(token, str)]
+    return " ".join(" ".join(pieces).split())
 
 
-class _Page:
-    """Lines of text, each behind as many `> ` as quotations are open when it ends."""
+class _Reader:
+    """Takes tags and text in order; what they make stands on `page`."""
 
     def __init__(self) -> None:
-        self.quotes = 0
-        self._lines: list[str] = []
-        self._line: list[str] = []
-
-    def write(self, text: str) -> None:
-        first, *rest = text.split("\n")
-        self._line.append(first)
-        for line in rest:
-            self.end_line()
-            self._line.append(line)
-
-    def write_words(self, text: str) -> None:
-        """White space as HTML has it: runs are one space, none opens a line."""
-        text = _SPACES.sub(" ", text)
-        self.write(text.lstrip(" ") if self.ends_blank() else text)
-
-    def ends_blank(self) -> bool:
-        return not self._line or not self._line[-1] or self._line[-1].endswith(" ")
-
-    def end_line(self) -> None:
-        self._lines.append(("> " * self.quotes + "".join(self._line)).rstrip())
-        self._line = []
-
-    def gap(self, blank: bool) -> None:
-        """The next text begins a line; with `blank` an empty one stands before it."""
-        if any(piece.strip() for piece in self._line):
-            self.end_line()
-        self._line = []
-        if blank and self._lines and self._lines[-1].strip("> "):
-            self.end_line()
-
-    def end_quote(self, left: int) -> None:
-        """`left` quotations are still open; the one that ended has no empty lines at its end."""
-        self.gap(blank=False)
-        while self._lines and not self._lines[-1].strip("> "):
-            self._lines.pop()
-        self.quotes = left
-
-    def text(self) -> str:
-        self.gap(blank=False)
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(self._lines)).strip("\n")
-
-
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.page = _Page()
+        self.page = Page()
         self.tags = 0
+        self.hid = False  # whether any text was left out
         self._open: list[str] = []
         self._hidden_from = 0  # depth of the element that hides all within it; 0 for none
         self._quotes: list[bool] = []  # an open blockquote: whether it is a quotation
         self._numbers: list[int] = []  # an open list: its next number, 0 for bullets
         self._links: list[tuple[str, list[str]]] = []  # an open link: its target, what it shows
         self._link_count = 0
+        self._preformatted = 0
 
-    @property
-    def swallowed(self) -> bool:
-        """Whether all since some tag was dropped because that tag never closed."""
-        return not _DROPPED.isdisjoint(self._open)
-
-    def handle_data(self, data: str) -> None:
-        if self._hidden_from:
+    def take(self, token: Tag | str) -> None:
+        if isinstance(token, str):
+            self._text(token)
             return
-        if self._links:
-            self._links[-1][1].append(data[:200])
-        if "pre" in self._open:
-            self.page.write(data)
-        else:
-            self.page.write_words(data)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags += 1
         if self.tags > _MOST_TAGS:
-            return
-        if tag in _BLOCKS and self._open[-1:] == ["p"]:
-            self.handle_endtag("p")
-        values = {name: value or "" for name, value in attrs}
-        if tag not in _VOID:
+            self.page.write(" ")  # the text behind is shown, its structure is not
+        elif token.closing:
+            self._close(token.name)
+        else:
+            self._start(token)
+
+    def _text(self, text: str) -> None:
+        if self._hidden_from:
+            self.hid = self.hid or not text.isspace()
+            if self._open[self._hidden_from - 1] != "head" or text.isspace():
+                return
+            self._close("head")  # text in a head ends it, as in browsers
+        if self._links:
+            self._links[-1][1].append(text[:200])
+        if self._preformatted:
+            self.page.write(text)
+        else:
+            self.page.write_words(text)
+
+    def _start(self, tag: Tag) -> None:
+        name = tag.name
+        if self._hidden_from and self._open[self._hidden_from - 1] == "head":
+            if name not in _IN_HEAD:
+                self._close("head")
+        if name in _BLOCKS and self._open[-1:] == ["p"]:
+            self._close("p")
+        if name == "li" and self._open[-1:] == ["li"]:
+            self._close("li")
+        values = tag.values() if tag.attributes else {}
+        if (name not in _VOID and not tag.attributes.endswith("/")) or name in _BLOCKS - {"hr"}:
             if len(self._open) >= _DEEPEST:
                 return
-            self._open.append(tag)
-            if not self._hidden_from and _is_hidden(tag, values):
-                if tag in _BLOCKS:
+            self._open.append(name)
+            self._preformatted += name == "pre"
+            if not self._hidden_from and _is_hidden(name, values):
+                if name in _BLOCKS:
                     self.page.gap(blank=False)
                 self._hidden_from = len(self._open)
         if not self._hidden_from:
-            self._begin(tag, values)
+            self._begin(name, values)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        # `<div/>` opens a div in HTML, but `<style/>` in a mail is meant to be empty.
-        if tag not in _DROPPED:
-            self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self._open:
+    def _close(self, name: str) -> None:
+        if name in ("br", "p") and name not in self._open:
+            self._begin(name, {})  # `</br>` and `</p>` stand for themselves
+            return
+        if name not in self._open[-_DEEPEST:]:
             return
         closed = ""
-        while closed != tag:
+        while closed != name:
             closed = self._open.pop()
+            self._preformatted -= closed == "pre"
             if not self._hidden_from:
                 self._end(closed)
             elif len(self._open) < self._hidden_from:
                 self._hidden_from = 0
 
-    def _begin(self, tag: str, values: dict[str, str]) -> None:
-        if tag in _BLOCKS:
-            self.page.gap(blank=tag in _SPACED)
-        if tag == "br":
+    def _begin(self, name: str, values: dict[str, str]) -> None:
+        if name in _BLOCKS:
+            self.page.gap(blank=name in _SPACED)
+        if name == "br":
             self.page.end_line()
-        elif tag == "hr":
+        elif name == "hr":
             self.page.write("________________________________\n")
-        elif tag == "img":
+        elif name == "img":
             self._image(" ".join(values.get("alt", "").split())[:200])
-        elif tag in ("td", "th"):
+        elif name in ("td", "th"):
             self.page.write("" if self.page.ends_blank() else " ")
-        elif tag == "a":
+        elif name == "a":
             self._links.append((values.get("href", "").strip(), []))
-        elif tag == "blockquote":
+        elif name == "blockquote":
             self._quote(values)
+        elif name in ("ul", "ol", "li", "dd"):
+            self._begin_list(name, values)
+
+    def _begin_list(self, name: str, values: dict[str, str]) -> None:
+        if name == "ol":
+            start = values.get("start", "")
+            self._numbers.append(int(start) if start.isascii() and start[:6].isdigit() else 1)
+        elif name == "ul":
+            self._numbers.append(0)
+        elif name == "dd":
+            self.page.write("  ")
         else:
-            self._begin_list(tag)
+            self.page.write(self._bullet())
 
-    def _begin_list(self, tag: str) -> None:
-        if tag in ("ul", "ol"):
-            self._numbers.append(1 if tag == "ol" else 0)
-        elif tag == "li":
-            number = self._numbers[-1] if self._numbers else 0
-            if number:
-                self._numbers[-1] += 1
-            self.page.write(f"{number}. " if number else "- ")
+    def _bullet(self) -> str:
+        number = self._numbers[-1] if self._numbers else 0
+        if number:
+            self._numbers[-1] += 1
+        return f"{number}. " if number else "- "
 
-    def _end(self, tag: str) -> None:
-        if tag == "blockquote" and self._quotes:
+    def _end(self, name: str) -> None:
+        if name == "blockquote" and self._quotes:
             self._quotes.pop()
             self.page.end_quote(sum(self._quotes))
-        if tag in _BLOCKS:
-            self.page.gap(blank=tag in _SPACED)
-        if tag == "a" and self._links:
+        if name in _BLOCKS:
+            self.page.gap(blank=name in _SPACED)
+        if name == "a" and self._links:
             self._close_link(*self._links.pop())
-        elif tag in ("ul", "ol") and self._numbers:
+        elif name in ("ul", "ol") and self._numbers:
             self._numbers.pop()
 
     def _quote(self, values: dict[str, str]) -> None:
@@ -226,7 +218,7 @@ class _Reader(HTMLParser):
 
     def _image(self, alt: str) -> None:
         if alt:
-            self.page.write_words(f"[{alt}]")
+            self._text(f"[{alt}]")
 
     def _close_link(self, target: str, pieces: list[str]) -> None:
         self._link_count += 1
@@ -237,11 +229,19 @@ class _Reader(HTMLParser):
             self.page.write(f" <{target.removeprefix('mailto:')}>")
 
 
-def _is_hidden(tag: str, values: dict[str, str]) -> bool:
-    return tag in _DROPPED or "hidden" in values or bool(_HIDDEN.search(values.get("style", "")))
+def _is_hidden(name: str, values: dict[str, str]) -> bool:
+    if name in _DROPPED or "hidden" in values:
+        return True
+    style = values.get("style", "")
+    return bool(style) and _HIDDEN.search(style[:4_000]) is not None
 
 
 def _bare(target: str) -> str:
     for prefix in ("mailto:", "tel:", "https://", "http://"):
         target = target.lower().removeprefix(prefix)
     return target.rstrip("/")
+
+
+def as_html(text: str) -> str:
+    """Plain text as a paragraph, to stand between HTML parts of the same mail."""
+    return f"<p>{html.escape(text).replace(chr(10), '<br>')}</p>"

@@ -7,7 +7,7 @@ trust vouches for the domain), when, and whom it answers. Its receipt is ours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,16 +26,16 @@ from shared.channels.email.addresses import (
 )
 from shared.channels.email.authentication import is_proven
 from shared.channels.email.automatic import Nature, is_form, is_machine, nature_of
-from shared.channels.email.bounces import Report
+from shared.channels.email.display import display_html
 from shared.channels.email.headers import Headers, date_of, message_ids
+from shared.channels.email.html_quotes import reply_view
 from shared.channels.email.mime import Mail, read_mail
-from shared.channels.email.quotes import reply_text
-from shared.channels.email.tokens import reply_secrets, token_in
+from shared.channels.email.reports import statuses_of, told
+from shared.channels.email.tokens import bounced_in, reply_secrets, tag_in, token_in
 from shared.events import (
     Attachment,
     Authentication,
     Blob,
-    DeliveryStatusReceived,
     Identity,
     MessageReceived,
     Sender,
@@ -56,6 +56,7 @@ class Envelope:
 
     sender       empty for the null sender `<>`, None where it is not known
     recipients   the addresses of ours it was delivered to
+    event_id     what the provider calls this mail, the same in its repeats; empty where it has none
     """
 
     account: Account
@@ -63,6 +64,7 @@ class Envelope:
     sender: str | None = None
     recipients: Sequence[str] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    event_id: str = ""
 
 
 def message_from_mime(
@@ -87,12 +89,12 @@ def message_from_mime(
 def message_from_mail(mail: Mail, raw: bytes, envelope: Envelope) -> Parsed:
     """The same from a mail already read; `raw` is what is kept of it."""
     our_domain = domain_of(own_address(envelope.account))
-    nature = nature_of(mail, envelope.sender, our_domain)
+    nature = _nature(mail, raw, envelope)
     text = keep(mail.text)
-    html = mail.html.encode()
+    html = display_html(mail.html, mail.files).encode()
     kept = [raw, *(file.content for file in mail.files), *([html] if html else [])]
     blobs = {(blob := blob_for(content)).ref: NewBlob(blob.ref, content) for content in kept}
-    provider_event_id = _provider_event_id(mail)
+    provider_event_id = envelope.event_id or _provider_event_id(mail)
     message = MessageReceived(
         id=event_id(envelope.account.name, provider_event_id, nature.kind),
         account=envelope.account.name,
@@ -105,7 +107,7 @@ def message_from_mail(mail: Mail, raw: bytes, envelope: Envelope) -> Parsed:
         recipient=_recipient(envelope),
         subject=mail.headers.text("Subject")[:_LONGEST_SUBJECT],
         text=text.text,
-        reply_text=keep(reply_text(mail.text, mail.headers.text("Subject"))).text,
+        reply_text=keep(reply_view(mail.text, mail.headers.text("Subject"), mail.html)).text,
         thread=_thread(mail, nature, envelope),
         attachments=tuple(_attachments(mail)),
         automatic=nature.automatic,
@@ -118,7 +120,7 @@ def message_from_mail(mail: Mail, raw: bytes, envelope: Envelope) -> Parsed:
         html_blob=blob_for(html) if html else None,
         raw_blob=blob_for(raw),
     )
-    statuses = _statuses(message, nature.report)
+    statuses = statuses_of(message, nature)
     return Parsed((message,), statuses, blobs=(*blobs.values(), *text.new))
 
 
@@ -166,20 +168,43 @@ def _recipient(envelope: Envelope) -> str:
     return next(iter(envelope.recipients), "").strip().lower() or own_address(envelope.account)
 
 
+def _nature(mail: Mail, raw: bytes, envelope: Envelope) -> Nature:
+    """As it reads; and where a bounce came to the return address of one of our mails, that one."""
+    account = envelope.account
+    own = own_address(account)
+    nature = nature_of(mail, envelope.sender, domain_of(own), raw)
+    if nature.report is None or nature.report.ours:
+        return nature
+    ours = bounced_in(_addressed(mail, envelope), own, reply_secrets(account))
+    original = f"<regie.{ours}@{domain_of(own)}>"
+    return (
+        replace(nature, report=replace(nature.report, ours=ours, original=original))
+        if ours
+        else nature
+    )
+
+
 def _thread(mail: Mail, nature: Nature, envelope: Envelope) -> Thread:
-    headers = mail.headers
+    headers, account = mail.headers, envelope.account
+    about = nature.report or nature.receipt or nature.complaint
     nearest = [
-        *([nature.report.original] if nature.report and nature.report.original else []),
+        *([about.original] if about and about.original else []),
         *message_ids(b" ".join(headers.all("In-Reply-To"))),
         *reversed(message_ids(b" ".join(headers.all("References")))),
     ]
     own = _message_id(mail)
-    recipients = (*envelope.recipients, *recipients_of(headers, *_DELIVERED))
+    secrets = reply_secrets(account)
     return Thread(
         message_id=own,
         references=tuple(_distinct(each for each in nearest if each != own)),
-        token=token_in(recipients, own_address(envelope.account), reply_secrets(envelope.account)),
+        token=token_in(_addressed(mail, envelope), own_address(account), secrets),
+        tag=tag_in(headers.text("Subject"), own_address(account), secrets),
     )
+
+
+def _addressed(mail: Mail, envelope: Envelope) -> Sequence[str]:
+    """Everybody it was for, the envelope's own recipients first."""
+    return (*envelope.recipients, *recipients_of(mail.headers, *_DELIVERED))
 
 
 def _distinct(references: Iterable[str]) -> list[str]:
@@ -218,32 +243,7 @@ def _attributes(mail: Mail, nature: Nature, our_domain: str) -> dict[str, Any]:
         "automatic": list(nature.reasons),
         "charset_fallback": "charset" in mail.repairs,
         "truncated": "limits" in mail.repairs,
-        "report": _report(nature.report),
+        "limits": list(mail.beyond),
+        **told(nature),
     }
     return {name: value for name, value in found.items() if value}
-
-
-def _report(report: Report | None) -> dict[str, str]:
-    if report is None:
-        return {}
-    fields = ("action", "recipient", "original", "code", "reason")
-    return {name: value for name in fields if (value := getattr(report, name))}
-
-
-def _statuses(
-    message: MessageReceived, report: Report | None
-) -> tuple[DeliveryStatusReceived, ...]:
-    # Only what failed for good, and only of a mail that we sent: a delay is not a failure.
-    if report is None or report.action != "failed" or not report.ours:
-        return ()
-    status = DeliveryStatusReceived(
-        id=event_id(message.account, message.provider_event_id, "delivery_status", "failed"),
-        account=message.account,
-        provider_id=report.original,
-        status="failed",
-        at=message.received_at,
-        correlation=report.ours,
-        code=report.code,
-        reason=report.reason or "the mail came back undelivered",
-    )
-    return (status,)

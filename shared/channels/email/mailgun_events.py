@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from shared.accounts import Account
 from shared.channels.email.addresses import account_at, addresses
-from shared.channels.email.bounces import OUR_ID
+from shared.channels.email.mailgun_api import VARIABLE
+from shared.channels.email.returned import OUR_ID
 from shared.channels.wire import mapping_at, need, text_at
 from shared.errors import Unreadable
 from shared.events import DeliveryStatusReceived
@@ -42,7 +44,7 @@ def status_of(
         provider_id=provider_id,
         status=status,
         at=_at(event, received_at),
-        correlation=ours[1].lower() if ours else "",
+        correlation=_named(event) or (ours[1].lower() if ours else ""),
         code=text_at(told, "code"),
         reason=(text_at(told, "message") or text_at(told, "description"))[:500],
     )
@@ -55,6 +57,14 @@ def _status(event: Any) -> Literal["delivered", "failed"] | None:
     if name == "rejected" or (name == "failed" and text_at(event, "severity") != "temporary"):
         return "failed"
     return None
+
+
+def _named(event: Any) -> str:
+    """Our message's id, where it went out with the mail."""
+    try:
+        return str(UUID(text_at(mapping_at(event, "user-variables"), VARIABLE)))
+    except ValueError:
+        return ""
 
 
 def _owner(event: Any, headers: Any, siblings: Sequence[Account]) -> Account | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Any, Final
 
-from shared.channels.email.files import File, named
-from shared.channels.email.form import Field, Form
-from shared.channels.email.headers import Headers, parameters, read_headers
-from shared.channels.email.html import html_to_text
-from shared.channels.email.mime import Mail, content_ids
-from shared.channels.email.text import choose
+from shared.channels.email.assembled import assembled, completed, written
+from shared.channels.email.files import File
+from shared.channels.email.form import Form
+from shared.channels.email.headers import Headers
+from shared.channels.email.mime import Mail
 from shared.errors import Unreadable
 
 # Older posts have the headers as fields of their own.
@@ -30,29 +28,15 @@ def mail_from_form(form: Form) -> Mail:
         raise Unreadable(
             "the form is no mail: it has none of body-mime, body-plain, body-html and from"
         )
-    rendered = html_to_text(html)
-    kind, given = parameters(headers.raw("Content-Type"))
-    return Mail(
-        headers=headers,
-        text=(choose(plain, rendered) if html else plain or form.text("stripped-text")).strip(),
-        html=html,
-        files=named(_files(form), content_ids(html)),
-        type=kind or "text/plain",
-        report=given.get("report-type", "").lower(),
-        digest=_digest(headers, plain, html, form.files),
-    )
+    return assembled(headers, plain, html, _files(form), form.text("stripped-text"))
 
 
 def _headers(form: Form) -> Headers:
     pairs = _listed(form.text("message-headers"))
     if not pairs:
         pairs = [(name, form.text(name)) for name in _HEADERS if form.has(name)]
-    present = {name.lower() for name, _ in pairs}
-    for name in ("From", "Subject"):
-        if name.lower() not in present and form.text(name.lower()):
-            pairs.append((name, form.text(name.lower())))
-    lines = (f"{name}: {' '.join(value.split())}" for name, value in pairs)
-    return read_headers("\n".join(lines).encode("utf-8", "replace"))
+    said = [(name, form.text(name.lower())) for name in ("From", "Subject")]
+    return completed(written(pairs), said)
 
 
 def _listed(text: str) -> list[tuple[str, str]]:
@@ -75,6 +59,7 @@ def _files(form: Form) -> list[File]:
             content_type=field.content_type or "application/octet-stream",
             content=field.content,
             content_id=ids.get(field.name, ""),
+            parameters=dict(field.parameters),
         )
         for field in form.files
         if re.fullmatch(r"attachment-\d+", field.name)
@@ -90,10 +75,3 @@ def _content_ids(text: str) -> dict[str, str]:
     if not isinstance(found, dict):
         return {}
     return {name: cid.strip("<> ") for cid, name in found.items() if isinstance(name, str)}
-
-
-def _digest(headers: Headers, plain: str, html: str, files: tuple[Field, ...]) -> str:
-    # Not of the whole form: a repeat may come with another token and timestamp.
-    said = [headers.raw(name) for name in ("From", "Subject", "Date")]
-    bodies = [plain.encode(), html.encode(), *(field.content for field in files)]
-    return hashlib.sha256(b"\x1f".join([*said, *bodies])).hexdigest()

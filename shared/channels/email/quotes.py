@@ -10,120 +10,125 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from shared.channels.email import quote_markers as markers
+from shared.channels.email.signatures import is_sent_from, without_signature
+
 _MOST_LINES: Final = 10_000
 _LONGEST_LINE: Final = 250  # characters of a line that are compared with patterns
-
-_FORWARDED: Final = re.compile(
-    r"\s*(?:fwd?|fw|wg|tr|doorst|doorgestuurd|weitergeleitet|transféré|i|rv|vs|pd)\s*:",
-    re.IGNORECASE,
-)
-_FORWARD_LINE: Final = re.compile(
-    r"(?:begin forwarded message|forwarded (?:message|by)"
-    r"|(?:begin )?doorgestuurd bericht|anfang der weitergeleiteten|weitergeleitete nachricht"
-    r"|message (?:transféré|réexpédié)|début du message (?:transféré|réexpédié)"
-    r"|mensaje reenviado|messaggio inoltrato)\b",
-    re.IGNORECASE,
-)
-_SEPARATOR: Final = re.compile(
-    r"(?:original (?:message|appointment|mail)|reply message|reply above"
-    r"|oorspronkelijk(?:e)? (?:bericht|mail|e-mail)|origineel bericht"
-    r"|ursprüngliche (?:nachricht|mail|e-mail)|original-?nachricht|originalnachricht"
-    r"|message (?:d['’]origine|original|initial)|mensaje original|messaggio originale"
-    r"|oprindelig meddelelse|ursprungligt meddelande|wiadomość oryginalna)",
-    re.IGNORECASE,
-)
-_REPLY_LINE: Final = re.compile(
-    r"(?:please )?(?:reply|write|type your reply|antwoord|schrijf uw antwoord|antworten)"
-    r"[^.]{0,40}(?:above this line|boven deze (?:lijn|regel)|oberhalb dieser (?:linie|zeile))",
-    re.IGNORECASE,
-)
-_HEADER: Final = re.compile(
-    r"[ >]*\*{0,2}(?P<name>from|sent|to|cc|subject|date"
-    r"|van|verzonden|verstuurd|aan|onderwerp|datum"
-    r"|von|gesendet|an|betreff|de|envoyé(?: le)?|à|a|objet|date d['’]envoi"
-    r"|enviado(?: el)?|para|asunto|da|inviato|oggetto|fra|sendt|til|emne|från|skickat|ämne)"
-    r"(?: ?\*{1,2})? ?:",
-    re.IGNORECASE,
-)
-_MARKS: Final = "-_*=#>| "  # what programs draw around such lines
-_FROM: Final = frozenset({"from", "van", "von", "de", "da", "fra", "från"})
-_WROTE: Final = re.compile(
-    r"\b(?:wrote|writes|schreef|schrieb|geschreven|geschrieben|a écrit|écrivait|escribió"
-    r"|ha scritto|escreveu|skrev|napisał\(?a?\)?|pisze)\b",
-    re.IGNORECASE,
-)
-_OPENS: Final = re.compile(r"[>*_ ]*(?:on|op|am|le|el|il|em|den|dnia)\s", re.IGNORECASE)
-_DATED: Final = re.compile(
-    r"\b(?:wrote on|schreef op|schrieb am|a écrit le|escribió el|ha scritto il|skrev den)\b",
-    re.IGNORECASE,
-)
-_OWN_WORDS: Final = re.compile(
-    r"\b(?:i|we|ik|wij|ich|wir|je|j['’]ai|nous) (?:\w+ )?(?:wrote|schreven|schreef|schrieb|écrit)"
-    r"|\b(?:schreef|schrieb) (?:ik|wij|we|ich)\b",
-    re.IGNORECASE,
-)
-_PROOF: Final = re.compile(r"\d{1,2}[:.h]\d{2}|\b(?:19|20)\d\d\b|\d{1,2}[-./]\d{1,2}|@")
-_GMAIL: Final = re.compile(r"\d{4}-\d\d-\d\d \d?\d:\d\d.{0,20}<[^<>\s]+@[^<>\s]+> ?:")
+_MARKS: Final = "-_*=#>|~ "  # what programs draw around such lines
+_WRAPPED_AT: Final = 68  # a quoted line at least so long may have lost its end to the next line
 
 
 def reply_text(text: str, subject: str = "") -> str:
-    """`text` without quoted history. Never empty unless `text` is; a forward stays whole.
+    """`text` without quoted history and signature. Never empty unless `text` is; a forward stays
+    whole.
 
-    Answers written between quoted lines are kept, without the lines they answer.
+    Answers written between or under quoted lines are kept, without the lines they answer.
     """
-    if _FORWARDED.match(subject):
+    if markers.FORWARDED.match(subject):
         return text.strip()
     lines = text.split("\n", _MOST_LINES)[:_MOST_LINES]
     # What is compared: blanks as single spaces, which also keeps every pattern linear.
-    kept = _kept([" ".join(line[:_LONGEST_LINE].split()) for line in lines])
-    if kept is None:
+    own = _own([" ".join(line[:_LONGEST_LINE].split()) for line in lines], lines)
+    if own is None:
         return text.strip()
-    reply = re.sub(r"\n{3,}", "\n\n", "\n".join(lines[at].rstrip() for at in kept)).strip()
+    kept = without_signature(own)
+    reply = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in kept)).strip()
     return reply if reply.strip("_-—=*>| \n") else text.strip()
 
 
-def _kept(lines: Sequence[str]) -> list[int] | None:
-    """Which lines are the reply's own; None where they turn out to introduce a forward."""
-    kept: list[int] = []
+def _own(lines: Sequence[str], whole: Sequence[str]) -> list[str] | None:
+    """The reply's own lines; None where they turn out to introduce a forward."""
+    kept: list[str] = []
+    introduced = False
     at = 0
     while at < len(lines):
-        skipped = 1 if _is_quoted(lines[at]) else _attribution(lines, at)
+        before = _before_shared(lines, at)
+        quoted = _is_quoted(lines, at)
+        skipped = 1 if quoted or before is not None else _attribution(lines, at)
+        if (not skipped or (quoted and not introduced)) and forwards(lines[at]):
+            return None
         if not skipped:
-            if _FORWARD_LINE.match(lines[at].lstrip(_MARKS)):
-                return None
             if _ends_reply(lines, at):
-                break
-            kept.append(at)
-        elif not _is_quoted(lines[at]) and not _quoted_next(lines, at + skipped):
-            break  # nothing marks what follows as quoted, so all of it is
+                return _without_rule(kept)
+            kept.append(whole[at])
+        elif not quoted:
+            introduced = True
+            kept = _without_sent_from([*kept, before] if before is not None else kept)
+            if not _quoted_next(lines, at + skipped):
+                return _without_rule(kept)  # nothing marks what follows as quoted: all of it is
         at += skipped or 1
+    return kept
+
+
+def forwards(line: str) -> bool:
+    """Whether the line says that a forwarded mail follows."""
+    return markers.FORWARD_LINE.match(line.lstrip(_MARKS)) is not None
+
+
+def _without_rule(kept: list[str]) -> list[str]:
     # Outlook draws a rule of underscores between the reply and what it quotes.
-    while kept and at < len(lines) and not lines[kept[-1]].strip("_-—=* "):
+    while kept and not kept[-1].strip("_-—=* "):
         kept.pop()
     return kept
 
 
+def _without_sent_from(kept: list[str]) -> list[str]:
+    # Above the quotation it ends the answer, though text may follow below.
+    last = next((at for at in reversed(range(len(kept))) if kept[at].strip()), -1)
+    signed = last > 0 and is_sent_from(kept[last]) and any(line.strip() for line in kept[:last])
+    return [*kept[:last], ""] if signed else kept
+
+
 def _ends_reply(lines: Sequence[str], at: int) -> bool:
     bare = lines[at].strip(_MARKS)
-    ruled = lines[at].startswith(("--", "__", "**", "=="))
-    if (ruled and _SEPARATOR.fullmatch(bare)) or _REPLY_LINE.match(bare):
+    ruled = lines[at].startswith(("--", "__", "**", "==", "> --", ">--"))
+    if markers.PROCESSED.match(bare):
         return True
-    found = _HEADER.match(lines[at])
-    if found is None or found["name"].lower() not in _FROM:
+    if (ruled and markers.SEPARATOR.fullmatch(bare)) or markers.REPLY_LINE.match(bare):
+        return True
+    if (
+        lines[at].startswith("--")
+        and markers.OPENS.match(bare)
+        and markers.WROTE.search(bare[-20:])
+    ):
+        return markers.PROOF.search(bare) is not None  # ---- On … wrote ----
+    return _is_header_block(lines, at)
+
+
+def _is_header_block(lines: Sequence[str], at: int) -> bool:
+    """Outlook's block: From, then others of Sent, To, Subject within the next lines."""
+    if ":" not in lines[at] and "：" not in lines[at]:
         return False
-    # Outlook's block: From, then at least two of Sent, To, Subject within the next lines.
-    following = (_HEADER.match(line) for line in lines[at + 1 : at + 9])
-    return len({each["name"].lower() for each in following if each} - _FROM) >= 2
+    first = markers.HEADER.fullmatch(lines[at])
+    name = first["name"].lower() if first else ""
+    if first is None or name not in markers.FROM | markers.DATE or not first["value"].strip():
+        return False
+    block = [first, *filter(None, map(markers.HEADER.fullmatch, lines[at + 1 : at + 9]))]
+    names = {found["name"].lower() for found in block}
+    mailed = any("@" in found["value"] for found in block)
+    if name in markers.FROM:
+        return len(names) >= 3 and (mailed or bool(names & markers.SURE))
+    timed = re.search(r"\d{1,2}:\d{2}", first["value"]) is not None
+    return timed and mailed and len(names) >= 2
+
+
+def _before_shared(lines: Sequence[str], at: int) -> str | None:
+    """What stands before `On … wrote:` on the same line, where it introduces a quotation."""
+    if not lines[at].endswith("wrote:") or markers.OPENS.match(lines[at]):
+        return None
+    if not _quoted_next(lines, at + 1):
+        return None
+    found = markers.SHARED.fullmatch(lines[at])
+    return found["own"].rstrip("- ") if found else None
 
 
 def _attribution(lines: Sequence[str], at: int) -> int:
     """How many lines, wrapped ones together, say `On … wrote:`; 0 where none does so."""
-    if _GMAIL.fullmatch(lines[at]):
-        return 1
     joined = ""
     for count, line in enumerate(_run(lines, at), start=1):
-        joined = f"{joined} {line}".strip()
-        if joined.endswith(":"):
+        joined = (joined + line if joined.endswith("<") else f"{joined} {line}").strip()
+        if joined.endswith((":", "：")) or markers.UNENDED.fullmatch(joined):
             return count if _is_attribution(joined, lines, at + count) else 0
     return 0
 
@@ -134,25 +139,52 @@ def _run(lines: Sequence[str], at: int) -> Iterator[str]:
     first = lines[at]
     if first:
         yield first
-    if not _OPENS.match(first) or not any(character.isdigit() for character in first):
+    opens = markers.OPENS.match(first) and any(character.isdigit() for character in first)
+    if not opens and not (markers.ADDRESS.search(first) and markers.WROTE.search(first)):
         return
     for line in lines[at + 1 : at + 4]:
-        if not line or _OPENS.match(line) or _is_quoted(line):
+        if not line or markers.BEGINS.match(line) or line.startswith((">", "|>")):
             return
         yield line
 
 
 def _is_attribution(joined: str, lines: Sequence[str], after: int) -> bool:
-    if not (_WROTE.search(joined) and _PROOF.search(joined)) or _OWN_WORDS.search(joined):
+    quoted = _quoted_next(lines, after)
+    if markers.DATE_AND_SENDER.fullmatch(joined):
+        return quoted or joined.endswith((":", "："))
+    if not markers.PROOF.search(joined) or markers.OWN_WORDS.search(joined):
         return False
-    return bool(
-        _OPENS.match(joined) or _DATED.search(joined) or "<" in joined or _quoted_next(lines, after)
-    )
+    if not quoted and markers.YOUR_WORDS.search(joined):
+        return False
+    opens = markers.OPENS.match(joined) is not None
+    addressed = markers.ADDRESS.search(joined) is not None
+    if markers.WROTE.search(joined):
+        return bool(opens or addressed or quoted or markers.DATED.search(joined))
+    if markers.SENT.search(joined):
+        return opens and addressed
+    # In any language: a date, an address in brackets and a colon; or above a quotation less.
+    if markers.TIMED.search(joined) and addressed and opens:
+        return True
+    return quoted and addressed and any(character.isdigit() for character in joined)
 
 
 def _quoted_next(lines: Sequence[str], at: int) -> bool:
-    return _is_quoted(next((line for line in lines[at : at + 4] if line), ""))
+    return next((line for line in lines[at : at + 4] if line), "").startswith((">", "|>"))
 
 
-def _is_quoted(line: str) -> bool:
-    return line.startswith((">", "|>"))
+def _is_quoted(lines: Sequence[str], at: int) -> bool:
+    line = lines[at]
+    if line.startswith((">", "|>")):
+        alone = not _quoted_next(lines, at + 1)
+        return not (alone and (line.endswith("<<<") or line.startswith(">From ")))
+    if not line or not at or not lines[at - 1].startswith(">"):
+        return False
+    # What a program wrapped out of the quotation: between quoted lines, the end of a link or of a
+    # line that was too long.
+    if not _quoted_next(lines, at + 1):
+        return False
+    above = lines[at - 1]
+    unclosed = "http" in above and above.rfind("(") > above.rfind(")")
+    unclosed = unclosed or above.rfind("<http") > above.rfind(">")
+    link = re.fullmatch(r"[(<]?https?://\S+[)>]?(?: >.*)?", line) is not None
+    return unclosed or link or (len(above) >= _WRAPPED_AT and line[:1].islower())

@@ -7,22 +7,29 @@ certainly was not delivered; once it has, only its answer says so, and without o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import aiosmtplib
 import httpx
 
 from shared.accounts import Account
-from shared.channels import Outgoing, Receipt
-from shared.channels.email.addresses import domain_of, is_address, own_address
-from shared.channels.email.compose import Enclosed, compose, message_id
-from shared.errors import RegieError, SendError
+from shared.channels import FileLimits, Outgoing, Receipt
+from shared.channels.email.addresses import is_address, own_address
+from shared.channels.email.compose import (
+    compose,
+    message_id,
+    recipient_of,
+    return_address,
+)
+from shared.channels.email.smtp_connection import client_for, greet, log_in, untrusted
+from shared.errors import SendError
 
 LIMIT: Final = 15.0  # seconds for all of it
+# 25 MB is what most servers take, and base64 makes four bytes of three; `SIZE` tells of others.
+FILES: Final = FileLimits(most=50, size=18_000_000, total=18_000_000)
 _FAREWELL: Final = 0.5  # seconds for QUIT, when the message is delivered already
 
 # RFC 3463: the mailbox, its domain, its syntax; it has moved; it is disabled.
@@ -31,32 +38,21 @@ _CREDENTIALS: Final = frozenset({530, 534, 535, 538})
 
 
 class SmtpOutbound:
-    """Sends one mail a connection.
+    """Sends one mail a connection. `outbound` of an account: docs/channels/email-smtp.md."""
 
-    Settings: `outbound: {host, port, starttls, tls, username, password}`; of these only `host` is
-    needed. `read` gets an attachment's bytes by its blob reference; without it a message with
-    attachments is refused rather than sent without them.
-    """
-
-    def __init__(
-        self,
-        read: Callable[[str], Awaitable[bytes | None]] | None = None,
-        limit: float = LIMIT,
-    ) -> None:
-        self._read = read
+    def __init__(self, limit: float = LIMIT) -> None:
         self._limit = limit  # seconds for one message
 
     async def send(self, message: Outgoing, account: Account, http: httpx.AsyncClient) -> Receipt:
         """Returns once the server has taken it. Raises SendError within the limit."""
-        sender, recipient = own_address(account), _recipient(message)
+        sender, recipient = own_address(account), recipient_of(message)
         if not is_address(sender):
             raise SendError("misconfigured", f"account {account.name} has no mail `address`")
-        attempt = _Attempt(_client(account, sender))
+        attempt = _Attempt(client_for(account, LIMIT), account)
         try:
             async with asyncio.timeout(self._limit):
-                files = [await self._enclosed(each) for each in message.attachments]
-                mail = compose(message, account, datetime.now(UTC), files)
-                await attempt.deliver(sender, recipient, mail)
+                mail = compose(message, account, datetime.now(UTC))
+                await attempt.deliver(return_address(message, account), recipient, mail)
         except SendError:
             raise
         except Exception as error:
@@ -65,48 +61,48 @@ class SmtpOutbound:
             attempt.client.close()
         return Receipt(message_id(message.id, account))
 
-    async def _enclosed(self, attachment: Any) -> Enclosed:
-        content = None
-        if self._read is not None and attachment.blob is not None:
-            try:
-                content = await self._read(attachment.blob.ref)
-            except RegieError as error:
-                raise SendError("attachment", str(error), again=True) from error
-        if content is None:
-            raise SendError(
-                "rejected",
-                f"the attachment {attachment.name!r} cannot be read: send the text without it",
-            )
-        return Enclosed(attachment, content)
-
 
 @dataclass
 class _Attempt:
     """One connection; `handed_over` from the moment the server may have the text."""
 
     client: aiosmtplib.SMTP
+    account: Account
     handed_over: bool = False
 
     async def deliver(self, sender: str, recipient: str, mail: bytes) -> None:
-        await self.client.connect()
-        if self.client.is_ehlo_or_helo_needed:
-            with suppress(aiosmtplib.SMTPHeloError):  # then MAIL tries HELO
-                await self.client.ehlo()
-        options = ["BODY=8BITMIME"] if self.client.supports_extension("8bitmime") else []
-        encoding = "ascii"
-        if not recipient.isascii():
-            if not self.client.supports_extension("smtputf8"):
-                raise SendError(
-                    "invalid_recipient",
-                    "the mail server takes no address with accents (SMTPUTF8): use another one",
-                )
-            options, encoding = [*options, "SMTPUTF8"], "utf-8"
+        await greet(self.client)
+        await log_in(self.client, self.account)
+        options = self._options(sender, recipient, mail)
+        encoding = "utf-8" if "SMTPUTF8" in options else "ascii"
         await self.client.mail(sender, options=options, encoding=encoding)
         await self.client.rcpt(recipient, encoding=encoding)
         self.handed_over = True
         await self.client.data(mail)
         with suppress(Exception):  # it is delivered, whatever becomes of the farewell
             await self.client.quit(timeout=_FAREWELL)
+
+    def _options(self, sender: str, recipient: str, mail: bytes) -> list[str]:
+        """What MAIL says of the mail (RFC 1870, 6152, 6531). Raises SendError for one that the
+        server is sure to refuse."""
+        options = ["BODY=8BITMIME"] if self.client.supports_extension("8bitmime") else []
+        most = self.client.esmtp_extensions.get("size", "")
+        if self.client.supports_extension("size"):
+            options.append(f"SIZE={len(mail)}")
+        if most.isascii() and most.isdigit() and 0 < int(most) < len(mail):
+            raise SendError(
+                "rejected",
+                f"the mail has {len(mail) / 1e6:.1f} MB with its files and the mail server takes "
+                f"{int(most) / 1e6:.1f} MB: send fewer files, or a link",
+            )
+        if sender.isascii() and recipient.isascii():
+            return options
+        if not self.client.supports_extension("smtputf8"):
+            raise SendError(
+                "invalid_recipient",
+                "the mail server takes no address with accents (SMTPUTF8): use another one",
+            )
+        return [*options, "SMTPUTF8"]
 
     def failure(self, error: Exception) -> SendError:
         """What a failed attempt means for the message."""
@@ -118,6 +114,8 @@ class _Attempt:
                 "the mail server took the text and did not answer: it may have been delivered",
                 doubtful=True,
             )
+        if (advice := untrusted(error)) is not None:
+            return SendError("certificate", advice, again=True)
         if isinstance(error, TimeoutError):
             return SendError("timeout", "the mail server took too long to answer", again=True)
         if isinstance(error, OSError | aiosmtplib.SMTPException):
@@ -134,46 +132,8 @@ def _refusal(error: aiosmtplib.SMTPResponseException) -> SendError:
         return SendError("token", f"the mail server refused our login: {said}", again=True)
     if error.code < 500:
         return SendError("throttled", f"the mail server asks to come again: {said}", again=True)
-    refused = isinstance(error, aiosmtplib.SMTPRecipientRefused)
+    # 5.7.x: the address may be right, it is we who may not (RFC 3463: security or policy).
+    refused = isinstance(error, aiosmtplib.SMTPRecipientRefused) and "5.7." not in said
     if error.message.startswith(_NOBODY) or (refused and error.code in (550, 551, 553)):
         return SendError("invalid_recipient", f"the mail server knows no such address: {said}")
     return SendError("rejected", f"the mail server refused the mail: {said}")
-
-
-def _recipient(message: Outgoing) -> str:
-    address = message.recipient.value.strip()
-    if message.recipient.scheme != "email" or not is_address(address):
-        raise SendError("invalid_recipient", "this is no mail address: correct the customer's")
-    local, _, domain = address.rpartition("@")
-    try:
-        return f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}"
-    except UnicodeError as error:
-        raise SendError("invalid_recipient", "the address has an impossible domain") from error
-
-
-def _client(account: Account, sender: str) -> aiosmtplib.SMTP:
-    outbound = account.settings.get("outbound")
-    if not isinstance(outbound, Mapping) or not outbound.get("host"):
-        raise SendError(
-            "misconfigured",
-            f"account {account.name} has no `outbound: {{host, port}}`: add the mail server "
-            "that its replies leave by to the channels file",
-        )
-    try:
-        return aiosmtplib.SMTP(
-            hostname=str(outbound["host"]),
-            port=int(outbound["port"]) if outbound.get("port") else None,
-            username=_text(outbound, "username"),
-            password=_text(outbound, "password"),
-            local_hostname=domain_of(sender),
-            use_tls=bool(outbound.get("tls")),
-            # Unset: used where the server offers it. True: never without.
-            start_tls=None if outbound.get("starttls") is None else bool(outbound["starttls"]),
-            timeout=LIMIT,
-        )
-    except ValueError as error:
-        raise SendError("misconfigured", f"account {account.name}: outbound: {error}") from error
-
-
-def _text(settings: Mapping[str, Any], name: str) -> str | None:
-    return str(settings[name]) if settings.get(name) else None

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import httpx
 
 from shared.accounts import Account
-from shared.channels import Outgoing, Receipt
+from shared.channels import FileLimits, Outgoing, Receipt
 from shared.channels.posting import basic, post
 from shared.channels.providers import twilio
 from shared.channels.providers.twilio_errors import failure, refused
@@ -26,6 +26,14 @@ from shared.errors import SendError
 _API: Final = "https://api.twilio.com"
 _LONGEST_TEXT: Final = 1600  # characters (21617)
 _MOST_FILES: Final = {"sms": 10, "whatsapp": 1}
+# Twilio fetches them: twilio.com/docs/messaging/guides/accepted-mime-types (5 MB with the text) and
+# twilio.com/docs/whatsapp/guidance-whatsapp-media-messages (16 MB).
+SMS_FILES: Final = FileLimits(10, 5_000_000, total=5_000_000, links=True)
+WHATSAPP_FILES: Final = FileLimits(
+    1, 16_000_000, types=("image/jpeg", "image/png", "audio/", "video/mp4", "application/pdf",
+                          "application/msword", "application/vnd.openxmlformats-officedocument."),
+    links=True,
+)  # fmt: skip
 _TEMPLATE: Final = re.compile(r"HX[0-9a-fA-F]{32}")
 
 
@@ -69,13 +77,14 @@ def _words(message: Outgoing, account: Account) -> dict[str, Any]:
             f"the text has {len(text)} characters and Twilio takes {_LONGEST_TEXT}: shorten it",
         )
     most = _MOST_FILES[account.channel]
-    if len(message.attachments) > most:
+    urls = [file.url for file in message.files or message.attachments]
+    if len(urls) > most:
         raise SendError("rejected", f"Twilio takes {most} file(s) in one message: send fewer")
-    if not all(file.url for file in message.attachments):
+    if not all(urls):
         raise SendError(
-            "rejected", "Twilio fetches files from a public address: send the text, with a link"
+            "rejected",
+            "Twilio fetches files from a public address: set REGIE_PUBLIC_URL, or answer with a link",
         )
-    urls = [file.url for file in message.attachments]
     if not (text.strip() or urls):
         raise SendError("rejected", "there is no text to send")
     return ({"Body": text} if text.strip() else {}) | ({"MediaUrl": urls} if urls else {})

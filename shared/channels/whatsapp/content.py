@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from shared.channels.providers.meta import explanation
 from shared.channels.whatsapp.media import attachment
 from shared.channels.whatsapp.people import identity_of
 from shared.channels.wire import list_at, mapping_at, need, text_at
@@ -114,8 +115,32 @@ def _interactive(item: Item) -> Content:
         return Content(text, attributes={"payload": text_at(chosen, "id")})
     if type == "nfm_reply":
         return _form(chosen)
+    if type == "call_permission_reply":
+        return _permission(chosen)
+    if type in ("product", "product_list", "catalog_message"):
+        return _product(type, part)
     # Meta sends `interactive` without its body too, with an error 131000 beside it.
     return _unsupported(item)
+
+
+def _permission(reply: Item) -> Content:
+    """Whether we may call them: a button they pressed, which waits for no answer."""
+    response = text_at(reply, "response")
+    words = {"accept": "allows us to call them", "reject": "does not want to be called"}
+    return Content(
+        f"[{words.get(response, 'answered whether we may call them')}]",
+        kind="auto_reply",
+        attributes={"call_permission": response},
+        automatic=True,
+    )
+
+
+def _product(type: str, part: Item) -> Content:
+    action = mapping_at(part, "action")
+    named = (text_at(mapping_at(part, place), "text") for place in ("header", "body", "footer"))
+    shown = {**mapping_at(part, type), **action}
+    ids = (text_at(shown, name) for name in ("name", "title", "product_retailer_id"))
+    return Content("\n".join(_filled(f"[{type.partition('_')[0]}]", *named, *ids)))
 
 
 def _form(reply: Item) -> Content:
@@ -187,16 +212,6 @@ def _unsupported(item: Item) -> Content:
     written = text_at(mapping_at(item, "text"), "body")
     label = "[" + ": ".join(_filled(f"cannot be shown here ({what or 'no type'})", why)) + "]"
     return Content("\n".join(_filled(written, label)), kind="unsupported")
-
-
-def explanation(error: Any) -> str:
-    """The most telling words of one of Meta's error objects; empty when it has none."""
-    return (
-        text_at(mapping_at(error, "error_data"), "details")
-        or text_at(error, "details")
-        or text_at(error, "message")
-        or text_at(error, "title")
-    )
 
 
 def _filled(*texts: str) -> Iterable[str]:

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.accounts import Account, Accounts
 from shared.channels import Answer, Parked, Parsed, WebhookRequest
 from shared.channels.providers import meta
-from shared.channels.whatsapp.content import explanation
+from shared.channels.whatsapp import notices
 from shared.channels.whatsapp.items import Setting, message, status
 from shared.channels.wire import dump, list_at, mapping_at, text_at
 from shared.errors import Unreadable
 from shared.events import DeliveryStatusReceived, MessageReceived
 
 _OBJECT: Final = "whatsapp_business_account"
-_LISTS: Final = {"messages": "messages", "smb_message_echoes": "message_echoes"}
+_Read = Callable[[Any, Setting], MessageReceived | DeliveryStatusReceived | None]
+
+
+def _written(item: Any, around: Setting) -> MessageReceived:
+    return message(item, around, echo=False)
+
+
+def _echoed(item: Any, around: Setting) -> MessageReceived:
+    return message(item, around, echo=True)
+
+
+# Which lists a field holds, and how an item of each is read. In `standby` another sender has the
+# conversation; what became of that one's messages is not ours to follow.
+_LISTS: Final[Mapping[str, Mapping[str, _Read]]] = {
+    "messages": {"messages": _written, "statuses": status},
+    "smb_message_echoes": {"message_echoes": _echoed, "statuses": status},
+    "standby": {"messages": _written, "message_echoes": _echoed, "statuses": lambda *_: None},
+    "calls": {"calls": notices.call, "statuses": lambda *_: None},
+    "user_preferences": {"user_preferences": notices.preference},
+    "user_id_update": {"user_id_update": notices.new_user_id},
+}
 
 
 class MetaInbound:
@@ -34,16 +54,16 @@ class MetaInbound:
 
     def parse(self, request: WebhookRequest, account: Account, accounts: Accounts) -> Parsed:
         found = _Found()
-        owners = _owners(account, accounts)
+        owners = meta.owners(account, accounts, "whatsapp", "phone_number_id")
         for change in meta.changes(request.body, _OBJECT):
             if change.field not in _LISTS:
-                found.park(change.value, _unread(change.field))
+                found.note(change)
                 continue
             number = text_at(mapping_at(change.value, "metadata"), "phone_number_id")
             if (owner := owners.get(number)) is None:
                 found.park(change.value, _unknown(number), _only_id(change.value))
                 continue
-            _read(found, change.field, change.value, _setting(change.value, owner, request))
+            _read(found, change, _setting(change, owner, request))
         return found.parsed()
 
 
@@ -53,52 +73,53 @@ class _Found:
     statuses: list[DeliveryStatusReceived] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
 
+    def add(self, event: MessageReceived | DeliveryStatusReceived | None) -> None:
+        if isinstance(event, MessageReceived):
+            self.messages.append(event)
+        elif event is not None:
+            self.statuses.append(event)
+
     def park(self, item: Any, reason: str, key: str = "") -> None:
         self.parked.append(Parked(dump(item), reason, key))
+
+    def note(self, change: meta.Change) -> None:
+        """A change that holds nothing of a customer's: parked if an operator should hear of it."""
+        if change.field in notices.FACTS:
+            if reason := notices.fact(change.field, change.value):
+                self.park(change.value, reason)
+        elif change.field not in notices.IGNORED:
+            self.park(change.value, _unread(change.field))
 
     def parsed(self) -> Parsed:
         return Parsed(self.messages, self.statuses, self.parked)
 
 
-def _read(found: _Found, field: str, value: Mapping[str, Any], around: Setting) -> None:
-    items, statuses = list_at(value, _LISTS[field]), list_at(value, "statuses")
-    for item in items:
-        try:
-            found.messages.append(message(item, around, echo=field == "smb_message_echoes"))
-        except Unreadable as error:
-            found.park(item, str(error), text_at(item, "id"))
-    for item in statuses:
-        try:
-            found.statuses.append(status(item, around))
-        except Unreadable as error:
-            found.park(item, str(error), f"{text_at(item, 'id')} {text_at(item, 'status')}".strip())
-    if not (items or statuses):
-        why = next((explanation(each) for each in list_at(value, "errors")), "")
-        found.park(value, why or f"there is neither a message nor a status in this {field!r}")
+def _read(found: _Found, change: meta.Change, around: Setting) -> None:
+    empty = True
+    for name, read in _LISTS[change.field].items():
+        for item in list_at(change.value, name):
+            empty = False
+            try:
+                found.add(read(item, around))
+            except Unreadable as error:
+                found.park(item, str(error), _key(item))
+    if empty:
+        why = next((meta.explanation(each) for each in list_at(change.value, "errors")), "")
+        found.park(change.value, why or f"there is nothing in this {change.field!r}")
 
 
-def _setting(value: Any, owner: Account, request: WebhookRequest) -> Setting:
+def _key(item: Any) -> str:
+    return f"{text_at(item, 'id')} {text_at(item, 'status')}".strip()
+
+
+def _setting(change: meta.Change, owner: Account, request: WebhookRequest) -> Setting:
     return Setting(
         account=owner,
-        display_number=text_at(mapping_at(value, "metadata"), "display_phone_number"),
-        contacts=list_at(value, "contacts"),
+        display_number=text_at(mapping_at(change.value, "metadata"), "display_phone_number"),
+        contacts=list_at(change.value, "contacts"),
         received_at=request.received_at,
+        standby=change.field == "standby",
     )
-
-
-def _owners(account: Account, accounts: Accounts) -> Mapping[str, Account]:
-    """The accounts this signature speaks for, by phone number id.
-
-    An app secret belongs to an app and serves all its numbers; an app may speak for no other's.
-    """
-    secrets = set(account.secrets("app_secret"))
-    return {
-        number: each
-        for each in accounts
-        if (each.channel, each.provider) == ("whatsapp", "meta")
-        and secrets & set(each.secrets("app_secret"))
-        and (number := text_at(dict(each.settings), "phone_number_id"))
-    }
 
 
 def _unread(field: str) -> str:
@@ -110,10 +131,7 @@ def _unread(field: str) -> str:
 def _unknown(number: str) -> str:
     if not number:
         return "metadata.phone_number_id is missing"
-    return (
-        f"phone_number_id {number[:40]} is no account with this app secret: "
-        "add it to the channels file, or take its webhook back in Meta's app settings"
-    )
+    return meta.unowned(number, "phone_number_id")
 
 
 def _only_id(value: Any) -> str:

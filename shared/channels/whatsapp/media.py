@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ def attachment(type: str, part: Mapping[str, Any]) -> Attachment:
         content_type=content_type or "application/octet-stream",
         media_id=media_id,
         url=url,
-        sha256=_hex(text_at(part, "sha256")),
+        sha256=hex_digest(text_at(part, "sha256")),
     )
 
 
@@ -52,8 +53,11 @@ def _name(type: str, filename: str, content_type: str) -> str:
     return file_name(filename) or type + extension
 
 
-def _hex(sha256: str) -> str:
-    """Meta gives the digest in base64, the rest of Regie compares in hex; empty when it is none."""
+def hex_digest(sha256: str) -> str:
+    """Meta gives a digest in base64, in some places in hex; the rest of Regie compares in hex.
+    Empty where it is none."""
+    if re.fullmatch(r"[0-9A-Fa-f]{64}", sha256):
+        return sha256.lower()
     try:
         digest = base64.b64decode(sha256, validate=True)
     except (binascii.Error, ValueError):

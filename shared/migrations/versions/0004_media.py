@@ -10,7 +10,43 @@ branch_labels = None
 depends_on = None
 
 SCRIPT = """
-SELECT 1;
+CREATE TABLE media (
+    message_id uuid NOT NULL,
+    number smallint NOT NULL,
+    account text NOT NULL,
+    reference text NOT NULL,
+    key bytea NOT NULL,
+    file jsonb NOT NULL,
+    state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'fetched', 'lost')),
+    tries int NOT NULL DEFAULT 0,
+    next_at timestamptz NOT NULL,
+    blob jsonb,
+    content_type text NOT NULL DEFAULT '',
+    code text NOT NULL DEFAULT '',
+    reason text NOT NULL DEFAULT '',
+    noted_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    PRIMARY KEY (message_id, number)
+);
+CREATE INDEX media_due ON media (next_at) WHERE state = 'waiting';
+CREATE INDEX media_ended ON media (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX media_reference ON media (account, reference);
+CREATE TABLE uploads (
+    id uuid PRIMARY KEY,
+    case_id uuid NOT NULL,
+    by text NOT NULL,
+    file jsonb NOT NULL,
+    at timestamptz NOT NULL
+);
+CREATE INDEX uploads_case ON uploads (case_id);
+CREATE INDEX uploads_at ON uploads (at);
+CREATE TABLE link_key (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    key bytea NOT NULL
+);
+INSERT INTO link_key (key)
+    SELECT sha256(convert_to(string_agg(gen_random_uuid()::text, ''), 'UTF8'))
+    FROM generate_series(1, 4);
 """
 
 

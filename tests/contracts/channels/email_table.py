@@ -18,7 +18,7 @@ class Row:
     reply       the reply without its history; None: the whole text
     files       (name, content type, inline) of each attachment
     attributes  those that must be there, with these values
-    status      the failed status of a mail of ours
+    status      it tells what became of a mail of ours
     """
 
     text: str | None
@@ -36,7 +36,7 @@ class Row:
 
 
 def _report(action: str, original: str = OUR_MAIL, **more: str) -> dict[str, Any]:
-    said = {"recipient": "jan.jansen@example.net", "original": original, **more}
+    said = {"recipient": "jan.jansen@example.net", "original": original, "class": "hard", **more}
     return {"report": {"action": action, **said}}
 
 
@@ -44,6 +44,8 @@ _DSN: Final = (
     ("part-1.txt", "message/delivery-status", False),
     ("part-2.txt", "text/rfc822-headers", False),
 )
+_NOBODY: Final = "the address does not exist"
+_LATE: Final = "the server could not be reached in time"
 _DAEMON: Final = "mailer-daemon@mx.example.net"
 _MX_SAYS: Final = "This is the mail system at host mx.example.net."
 
@@ -70,7 +72,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "reply-nl-gmail": Row(
         None, "Dank u, het pakket is binnen.", references=(OUR_MAIL, "<first@mail.example.net>")
     ),
-    "reply-nl-apple": Row(None, "Ja, graag.\n\nVerstuurd vanaf mijn iPhone"),
+    "reply-nl-apple": Row(None, "Ja, graag."),
     "reply-nl-outlook": Row(None, "Nee, nog niet."),
     "reply-de": Row(
         None,
@@ -155,7 +157,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "base64-noise": Row("Eén regel tekst."),
     "format-flowed": Row(
         "Deze regel loopt door op de volgende.\n\n> en deze ook\n-- \nJan",
-        "Deze regel loopt door op de volgende.\n\n--\nJan",
+        "Deze regel loopt door op de volgende.",
     ),
     "uuencode-in-text": Row(
         "Zie de bijlage.\n\n\nGroet, Jan",
@@ -203,12 +205,15 @@ TABLE: Final[Mapping[str, Row]] = {
     "auto-reply-old": Row("Away.", kind="auto_reply", automatic=True),
     "read-receipt": Row(
         "Uw bericht is gelezen.",
+        references=(OUR_MAIL,),
+        status=True,
         kind="auto_reply",
         automatic=True,
         files=(("part-1.txt", "message/disposition-notification", False),),
     ),
     "complaint": Row(
         "This is a complaint.",
+        references=(OUR_MAIL,),
         sender="fbl@isp.example",
         kind="auto_reply",
         automatic=True,
@@ -233,7 +238,7 @@ TABLE: Final[Mapping[str, Row]] = {
         automatic=True,
         references=(OUR_MAIL,),
         files=_DSN,
-        attributes=_report("failed", code="5.1.1", reason="550 5.1.1 user unknown"),
+        attributes=_report("failed", code="5.1.1", reason="550 5.1.1 user unknown", cause=_NOBODY),
         status=True,
     ),
     "bounce-delayed": Row(
@@ -243,7 +248,9 @@ TABLE: Final[Mapping[str, Row]] = {
         automatic=True,
         references=(OUR_MAIL,),
         files=_DSN,
-        attributes=_report("delayed", code="4.4.1", reason="connect timed out"),
+        attributes=_report(
+            "delayed", code="4.4.1", reason="connect timed out", cause=_LATE, **{"class": "soft"}
+        ),
     ),
     "bounce-of-another": Row(
         _MX_SAYS,
@@ -253,7 +260,11 @@ TABLE: Final[Mapping[str, Row]] = {
         references=("<somebody@else.example>",),
         files=_DSN,
         attributes=_report(
-            "failed", "<somebody@else.example>", code="5.1.1", reason="550 user unknown"
+            "failed",
+            "<somebody@else.example>",
+            code="5.1.1",
+            reason="550 user unknown",
+            cause=_NOBODY,
         ),
     ),
     "bounce-qmail": Row(
@@ -262,7 +273,12 @@ TABLE: Final[Mapping[str, Row]] = {
         kind="bounce",
         automatic=True,
         references=(OUR_MAIL,),
-        attributes={"report": {"action": "failed", "original": OUR_MAIL, "code": "5.1.1"}},
+        attributes=_report(
+            "failed",
+            code="5.1.1",
+            cause=_NOBODY,
+            reason="Sorry, no mailbox here by that name. (#5.1.1)",
+        ),
         status=True,
     ),
     # --- who vouches -----------------------------------------------------------------------

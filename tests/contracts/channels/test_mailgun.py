@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from shared.blobs import blob_for
 from shared.channels import Parsed, WebhookRequest
 from shared.channels.email import MailgunInbound
-from shared.channels.email.mailgun import OLDEST
+from shared.channels.email.mailgun_signature import OLDEST
 from shared.errors import Forbidden, Unauthenticated, Unreadable
 from tests.contracts.channels.behaviour import (
     CHECKS,
@@ -280,6 +280,16 @@ def test_a_status_belongs_to_the_account_that_sent() -> None:
     assert parse(event_post(unknown)).statuses[0].account == "support-mail"
 
 
+def test_our_own_variable_names_the_message() -> None:
+    other = "0190a0b0-0000-7000-8000-000000000002"
+    named_ = event("delivered", **{"user-variables": {"regie_message": other}})
+    assert parse(event_post(named_)).statuses[0].correlation == other
+    strange_ones: list[Any] = [{"regie_message": "x"}, [], None, {}]
+    for wrong in strange_ones:
+        strange = event("delivered", **{"user-variables": wrong})
+        assert parse(event_post(strange)).statuses[0].correlation == OURS[6:42]
+
+
 @pytest.mark.parametrize("at", ["soon", None, 1e300, -1e300, RECEIVED_AT.timestamp() + 1e6])
 def test_a_status_with_a_wrong_clock(at: Any) -> None:
     assert parse(event_post(event("delivered", timestamp=at))).statuses[0].at <= RECEIVED_AT
@@ -336,6 +346,52 @@ def test_the_bounds_on_the_timestamp() -> None:
         INBOUND.verify(urlencoded(signature(timestamp=now + offset)), SUPPORT)
     for offset in (-OLDEST - 1, 16 * 60, -now):
         refuses(urlencoded(signature(timestamp=now + offset)), "set the clocks")
+
+
+def signed_fields() -> dict[str, str | bytes]:
+    return {**signature(), "recipient": "support@example.org", "body-mime": RAW}
+
+
+def test_a_signed_post_that_was_cut_off_is_unreadable_and_not_refused() -> None:
+    fields = signed_fields()
+    whole = multipart(fields, path="/mime")
+    for end in (len(whole.body) - 3, len(whole.body) - 60, whole.body.index(b"body-mime")):
+        with pytest.raises(Unreadable):
+            parse(replace(whole, body=whole.body[:end]))
+    refuses(replace(whole, body=whole.body[: whole.body.index(b'"signature"')]), "send")
+    refuses(replace(whole, body=b""), "send")
+    event_ = event_post(event("delivered"))
+    for end in (len(event_.body) - 1, event_.body.index(b"event-data")):
+        with pytest.raises(Unreadable):
+            parse(replace(event_, body=event_.body[:end]))
+    refuses(replace(event_, body=event_.body[: event_.body.index(b"token")]), "send")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "", "application/json", "multipart/form-data",
+                                  "multipart/form-data; boundary=other"])  # fmt: skip
+def test_a_signed_post_of_an_odd_type_is_unreadable_and_not_refused(kind: str) -> None:
+    fields = signed_fields()
+    for request in (multipart(fields), urlencoded(fields)):
+        odd = replace(request, headers={"content-type": kind})
+        if kind == "application/json":
+            refuses(odd)
+            continue
+        with pytest.raises(Unreadable):
+            parse(odd)
+    wrong = multipart({**fields, **signature(OTHER)})
+    refuses(replace(wrong, headers={"content-type": kind}))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 10_000), st.sampled_from(["cut", "spoilt"]))
+def test_no_damage_is_more_than_a_refusal(at: int, how: str) -> None:
+    for request in (multipart({**signature(), "body-mime": RAW}), event_post(event("delivered"))):
+        at %= len(request.body)
+        tail = b"" if how == "cut" else b'\xff\x00"{' + request.body[at + 2 :]
+        try:
+            parse(replace(request, body=request.body[:at] + tail))
+        except (Unauthenticated, Unreadable):
+            continue
 
 
 def test_there_is_no_handshake() -> None:

@@ -1,37 +1,20 @@
-"""The blob store: bytes too large or too raw for an event, in a folder, named by their content.
-
-A reference is handed out only after file and folder are on disk (fsync), because the event that
-carries it becomes durable next and must never point at nothing.
-"""
+"""Blobs in a folder of this machine, or of one that all processes mount."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from shared.blobs.names import parts_of
 from shared.errors import BlobsUnavailable
-from shared.events import Blob
 from shared.ids import new_id
 
 
-def ref_for(content: bytes) -> str:
-    """The name of these bytes: equal bytes share one file, so a repeat writes nothing new."""
-    digest = hashlib.sha256(content).hexdigest()
-    return f"{digest[:2]}/{digest}"
-
-
-def blob_for(content: bytes) -> Blob:
-    """What an event carries instead of the bytes."""
-    ref = ref_for(content)
-    return Blob(ref=ref, size=len(content), sha256=ref.partition("/")[2])
-
-
 class FolderBlobs:
-    """Blobs in a folder of this machine, two levels deep."""
+    """Two levels deep: the first two characters of a name, then the name."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -44,6 +27,10 @@ class FolderBlobs:
     async def get(self, ref: str) -> bytes | None:
         """The bytes, or None when they were erased or never came."""
         return await asyncio.to_thread(self._get, ref)
+
+    async def part(self, ref: str, start: int, stop: int) -> bytes | None:
+        """The bytes from `start` up to `stop`; None when they are not there."""
+        return await asyncio.to_thread(self._get, ref, start, stop)
 
     async def remove(self, ref: str, since: float) -> bool:
         """Erases the bytes, unless they were put (again) after `since`, in seconds of the epoch;
@@ -89,9 +76,11 @@ class FolderBlobs:
         part.replace(path)
         return path.parent
 
-    def _get(self, ref: str) -> bytes | None:
+    def _get(self, ref: str, start: int = 0, stop: int | None = None) -> bytes | None:
         try:
-            return self._path(ref).read_bytes()
+            with self._path(ref).open("rb") as file:
+                file.seek(start)
+                return file.read(-1 if stop is None else max(stop - start, 0))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -130,10 +119,7 @@ class FolderBlobs:
         return found
 
     def _path(self, ref: str) -> Path:
-        folder, _, name = ref.partition("/")
-        if not (folder + name).isalnum() or len(folder) != 2:
-            raise ValueError(f"{ref!r} is not a blob reference")
-        return self.root / folder / name
+        return self.root.joinpath(*parts_of(ref))
 
     def _check(self) -> None:
         try:

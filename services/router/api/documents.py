@@ -1,0 +1,34 @@
+"""Reading a JSON body that may hold files: beside the event loop, with the usual faults."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, TypeVar
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+
+from shared.channels.wire import load
+from shared.errors import Invalid, Unreadable
+
+_OFF_LOOP: Final = 256 * 1024
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+async def read_document(request: Request, model: type[_Model]) -> _Model:
+    """Raises Invalid for what is not JSON, RequestValidationError for what is not `model`."""
+    body = await request.body()
+    if len(body) > _OFF_LOOP:
+        return await asyncio.to_thread(_read, body, model)
+    return _read(body, model)
+
+
+def _read(body: bytes, model: type[_Model]) -> _Model:
+    try:
+        return model.model_validate(load(body))
+    except Unreadable as error:
+        raise Invalid(str(error), name="not-json") from error
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        raise RequestValidationError([{**f, "loc": ("body", *f["loc"])} for f in faults]) from error
