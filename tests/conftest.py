@@ -109,11 +109,27 @@ async def mail_servers() -> AsyncIterator[MailServers]:
 # --- run, or said aloud --------------------------------------------------------
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--alone", action="store_true", help="only the tests marked `alone`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _choose(config, items)
     for item in items:
         for mark, outside in OUTSIDE.items():
             if outside.fixtures & set(getattr(item, "fixturenames", ())):
                 item.add_marker(mark)
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In several processes none of those marked `alone`; with --alone only those."""
+    only, beside = config.getoption("alone"), hasattr(config, "workerinput")
+    if not (only or beside):
+        return
+    alone = [item for item in items if item.get_closest_marker("alone") is not None]
+    rest = [item for item in items if item not in set(alone)]
+    items[:] = alone if only else rest
+    config.hook.pytest_deselected(items=rest if only else alone)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -22,6 +22,8 @@ from tests.e2e.doors import Doors, whatsapp_message
 from tests.e2e.process import Regie, attempts, running
 from tests.e2e.town import Town
 
+pytestmark = pytest.mark.alone
+
 
 async def flood(regie: Regie, accepted: list[str], stop: asyncio.Event, worker: int) -> None:
     """Messages as fast as they are accepted; what got its 200 is noted."""

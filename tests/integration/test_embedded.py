@@ -30,6 +30,7 @@ from shared.embedded.folder import Folder
 from shared.embedded.install import find
 from shared.embedded.log import Log
 
+pytestmark = pytest.mark.alone
 ROOT = Path(__file__).parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to run it as")
 

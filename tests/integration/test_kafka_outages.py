@@ -17,7 +17,7 @@ from shared.settings import Settings
 from tests import servers
 from tests.waiting import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.alone]
 BOUND = 60.0
 
 
