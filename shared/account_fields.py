@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -196,6 +197,24 @@ def read_rate(value: Any) -> str:
     return str(value)
 
 
+def read_pace(value: Any) -> str:
+    """`20/1s`, or `1/6s/45`: so many in so long, 45 at once and a silence as long as they earned.
+
+    Whether it can be kept to is counted over a day at most.
+    """
+    written = str(value)
+    rate, burst = written, "1"
+    if written.count("/") == 2:
+        rate, _, burst = written.rpartition("/")
+    if not re.fullmatch(r"[1-9]\d{0,3}", burst, re.ASCII):
+        raise ValueError(f"`{written}` is no rate: write 20/1s, or 1/6s/45 for 45 at once")
+    count, _, span = read_rate(rate).partition("/")
+    whole = Duration.parse(span).timedelta() * max(int(burst) / int(count), 1)
+    if whole > timedelta(days=1):
+        raise ValueError(f"`{written}` is too slow to be counted: give a rate within a day")
+    return written
+
+
 def read_origin(value: Any) -> str:
     """A web page's origin as a browser writes it: scheme, host, and the port where it has one."""
     text = read_text(value).lower()
@@ -260,11 +279,13 @@ _VOICE: Final = Field(
         "callback": _FLAG,
     },
 )
+_RATE: Final = Field(_read_mapping, fields={"account": _a(read_pace), "recipient": _a(read_pace)})
 _TEMPLATES: Final = Field(
     _read_mapping, each=True, fields={"name": _needed(read_text), "language": _TEXT}
 )
 
 _MAIL: Final = {
+    "rate": _RATE,
     "address": _needed(read_mail_address),
     "display_name": _TEXT,
     "outbound": _OUTBOUND,
@@ -277,6 +298,7 @@ _MAIL: Final = {
     "api_base": _a(read_url),
 }
 _META: Final = {
+    "rate": _RATE,
     "app_secret": _needed(read_secrets),
     "verify_token": _needed(read_secrets),
     "access_token": _SECRET,
@@ -333,7 +355,11 @@ _CHAT: Final = {
     ),
 }
 _LINE: Final = {"number": _needed(read_number), "voice": _VOICE}
-_TEXTS: Final = {"number": _needed(read_sender), "messaging_service": _TEXT}
+_TEXTS: Final = {
+    "number": _needed(read_sender),
+    "messaging_service": _TEXT,
+    "rate": _RATE,
+}
 
 ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
     "email": {
@@ -392,7 +418,8 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
             "business_account_id": _TEXT,
             "templates": _TEMPLATES,
         },
-        "twilio": _TWILIO | {"number": _needed(read_number), "templates": _TEMPLATES},
+        "twilio": _TWILIO
+        | {"number": _needed(read_number), "templates": _TEMPLATES, "rate": _RATE},
     },
     "phone": {
         "twilio": _TWILIO | _LINE,
@@ -406,6 +433,7 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
     "x": {
         "x": {
             "user_id": _needed(read_text),
+            "rate": _RATE,
             "app_id": _TEXT,
             "consumer_secret": _needed(read_secrets),
             "consumer_key": _TEXT,
@@ -417,6 +445,7 @@ ACCOUNT_FIELDS: Final[Mapping[Channel, Mapping[str, Fields]]] = {
     "teams": {
         "microsoft": {
             "app_id": _needed(read_text),
+            "rate": _RATE,
             "tenant_id": _TEXT,
             "app_password": _SECRET,
             "service_url": _a(read_url),

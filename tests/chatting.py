@@ -8,19 +8,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 import orjson
 from sqlalchemy import text
 
 from services.ingest.service import service as ingest
+from shared import chat
 from shared.accounts import Accounts, load_accounts
 from shared.blobs import FolderBlobs
 from shared.broker.postgres import PostgresBroker
 from shared.database import connect, transaction
+from shared.events import DeliveryStatusReceived, MessageReceived
 from shared.runtime import Runtime
 from shared.settings import Settings
+from shared.topics import DELIVERIES_REPORTED, MESSAGES_RECEIVED
 from tests.builders import EXAMPLE
 from tests.doors import ADMIN, Door, open_door
 from tests.rooms import SetClock
@@ -74,6 +78,14 @@ async def chat_door(
     chats = {"chats": service.tasks["chats"]}
     async with open_door(runtime, [replace(service, subscriptions=(), tasks=chats)]) as door:
         yield door
+
+
+# What a module opens once for all of its tests: generous, since all its visitors are one address.
+WIDE = """follow_up_from: support-mail
+    max_text: 100
+    max_size: 300KB
+    limits: {session: 100/1m, address: 5000/1m, sessions: 500/1m}
+"""
 
 
 @dataclass
@@ -182,3 +194,23 @@ async def visit(http: httpx.AsyncClient, account: str = "chat", **said: Any) -> 
 async def change(runtime: Runtime, statement: str, **values: Any) -> None:
     async with transaction(runtime.engine) as connection:
         await connection.execute(text(statement), values)
+
+
+async def heard(door: Door) -> list[MessageReceived]:
+    rows = await door.records(MESSAGES_RECEIVED)
+    return [msgspec.json.decode(row.value, type=MessageReceived) for row in rows]
+
+
+async def statuses(door: Door) -> list[tuple[str, str]]:
+    rows = await door.records(DELIVERIES_REPORTED)
+    told = [msgspec.json.decode(row.value, type=DeliveryStatusReceived) for row in rows]
+    return sorted((each.correlation, each.status) for each in told)
+
+
+async def answer(door: Door, page: Page, words: str, **given: Any) -> UUID:
+    """What the notifier writes when an agent answers; the message's id."""
+    said = chat.Answer(given.pop("id", uuid4()), page.session, uuid4(), words, **given)
+    async with transaction(door.runtime.engine) as connection:
+        await chat.reader(connection, page.session, door.runtime.now())
+        await chat.say(connection, said, door.runtime.now(), None)
+    return said.message_id

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy import text
 
+from services.notifier.digests import Digests
 from services.notifier.handlers import Handlers
 from services.notifier.sender import Sender
 from services.notifier.targets import Outlets
@@ -52,6 +53,7 @@ accounts:
     verify_token: v
     access_token: t
     api_base: {url}
+    rate: {{account: 9999/1s/9999, recipient: 9999/1s/9999}}  # the clock may stand still
   service-portal: {{channel: portal, provider: generic, secret: whsec_c2VjcmV0c2VjcmV0c2VjcmV0}}
 """
 MESSAGES = "/v23.0/106540352242922/messages"  # where the account's replies arrive
@@ -138,6 +140,7 @@ class Notifying:
         """With so many senders at work, as if each had a process."""
         async with asyncio.TaskGroup() as group:  # a sender that dies ends the test
             tasks = [group.create_task(self.sender(**given).run()) for _ in range(count)]
+            tasks.append(group.create_task(Digests(self.runtime).run()))
             try:
                 yield
             finally:

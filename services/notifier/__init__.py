@@ -1,7 +1,7 @@
 """Consumes cases.changed.
 
 Produces deliveries.reported.
-Owns deliveries, attempts, targets, heartbeats (its stage of them).
+Owns deliveries, attempts, targets, subscriptions, feed, replays, heartbeats (its stage of them).
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ def types_of(patterns: Collection[str]) -> frozenset[str] | None:
     if not patterns or ALL in patterns:
         return None
     heads = tuple(each[:-1] for each in patterns if each.endswith(".*"))
-    return frozenset(name for name in TYPES if name in patterns or name.startswith(heads or ("\0",)))
+    return frozenset(
+        name for name in TYPES if name in patterns or name.startswith(heads or ("\0",))
+    )
 
 
 def _nearest(name: str) -> str:

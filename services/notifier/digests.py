@@ -24,7 +24,7 @@ from services.notifier.digesting import Tally, Window
 from services.notifier.models import DIGEST, Delivery, Planned
 from services.notifier.outcomes import Outcome
 from services.notifier.recording import record
-from services.notifier.staleness import staleness
+from services.notifier.staleness import no_longer_true
 from shared.database import driver, is_deadlock, transaction
 from shared.errors import Unavailable
 from shared.ids import new_id
@@ -49,8 +49,11 @@ async def hold(
             spans[each.target] = max(spans.get(each.target, timedelta()), each.digest.every)
     if not spans:
         return list(deliveries)
-    found = digesting.sort_out(deliveries, await _windows(connection, spans, now), now)
+    windows = await _windows(connection, spans, now)
+    found = digesting.sort_out(deliveries, windows, now)
     raw = await driver(connection)
+    if over := [window.id for window in windows.values() if window.ends_at <= now]:
+        await raw.execute(_END, over)
     if found.held:
         await raw.execute(_HOLD, *zip(*found.held.items(), strict=True))
     if found.counts:
@@ -102,7 +105,7 @@ class Digests:
 async def _put(
     connection: AsyncConnection, row: Mapping[str, Any], held: Sequence[Delivery], now: datetime
 ) -> list[Outcome]:
-    old = {each.id: stale for each in held if (stale := staleness(each, now))}
+    old = {each.id: stale for each in held if (stale := no_longer_true(each, now))}
     true = [each for each in held if each.id not in old]
     over = [outcomes.dropped(each, old[each.id]) for each in held if each.id in old]
     over += [outcomes.digested(each, row["id"]) for each in true]
@@ -165,7 +168,8 @@ _COUNT: Final = """
 UPDATE digests d SET alone = d.alone + n.alone
 FROM unnest($1::uuid[], $2::int[]) AS n (id, alone) WHERE d.id = n.id
 """
-# A window that a sender has in hand is closed a moment later: nothing is held for one that is over.
+_END: Final = "UPDATE digests SET open = false WHERE id = ANY($1)"
+# One that a sender has in hand is left to it: nothing is held for a window that is closed.
 _CLOSE: Final = """
 UPDATE digests SET open = false WHERE id IN (
     SELECT id FROM digests WHERE open AND ends_at <= $1 ORDER BY target FOR UPDATE SKIP LOCKED)

@@ -82,9 +82,13 @@ def _notices(
     notify: tuple[Target, ...],
     expires_at: datetime,
 ) -> Iterator[Planned]:
-    payload = _ENCODER.encode(_notice(change)) if notify else b""
+    notice = _notice(change) if notify else {}
+    plain = _ENCODER.encode(notice)
     for each in notify:
         target = target_of(each.kind, each.address)
+        # A webhook's body leaves `manner` out: it is for who puts the notice into words.
+        put = notice | {"manner": each.manner}
+        payload = plain if each.manner is None else _ENCODER.encode(put)
         yield Planned(
             id=delivery_id(event_id, target, effect),
             event_id=event_id,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,33 +12,46 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.notifier import replaying, subscriptions
 from services.notifier.effects import NOTICE_LIVES
+from services.notifier.models import EVENT
 from services.notifier.outcomes import Outcome
 from shared.broker.headers import pack
 from shared.database import driver
 from shared.errors import Conflict, NotFound
+from shared.security import Caller
 
 TOPIC: Final = "deliveries"
+_OPERATOR: Final = Caller("admin", "operator")
 
 
 async def add(connection: AsyncConnection, outcomes: Sequence[Outcome], now: datetime) -> None:
-    """One dead letter a delivery, under the delivery's own id; a repeat counts."""
-    if not outcomes:
-        return
-    await (await driver(connection)).execute(
-        _ADD, *zip(*map(_row, outcomes), strict=True), TOPIC, pack(()), now
-    )
+    """One dead letter a delivery, under the delivery's own id; a repeat counts. Of a subscription
+    one for all that was tried in vain, under its id: its owner has the list."""
+    raw = await driver(connection)
+    own = [_row(each) for each in outcomes if not each.delivery.is_published]
+    if own:
+        await raw.execute(_ADD, *zip(*own, strict=True), TOPIC, pack(()), now)
+    vain = [each for each in outcomes if each.delivery.effect == EVENT and each.attempt]
+    if vain:
+        counted = Counter(UUID(each.delivery.address) for each in vain)
+        reasons = {UUID(each.delivery.address): each.error for each in vain}
+        rows = [(id, reasons[id], count) for id, count in sorted(counted.items())]
+        await raw.execute(_ADD_VAIN, *zip(*rows, strict=True), TOPIC, pack(()), now)
 
 
 async def replay(connection: AsyncConnection, delivery_id: UUID, now: datetime) -> None:
     """Sends a notification that was given up once more, from the first try, under the same id.
 
-    It opens a target that had answered 410. Raises NotFound; raises Conflict for a reply, since
-    the case was given back to its agents, and for what is alive or was sent.
+    It opens a target that had answered 410. For a subscription all that failed or was missed is
+    sent, by and by. Raises NotFound; raises Conflict for a reply, since the case was given back to
+    its agents, and for what is alive or was sent.
     """
     raw = await driver(connection)
     row = await raw.fetchrow(_FIND, delivery_id)
     if row is None:
+        if await _replay_subscription(connection, delivery_id, now):
+            return
         raise NotFound("no delivery of this id: it is forgotten 30 days after its end")
     if row["effect"] == "reply":
         raise Conflict(
@@ -48,6 +63,17 @@ async def replay(connection: AsyncConnection, delivery_id: UUID, now: datetime) 
         raise Conflict(f"this delivery is {row['state']}: there is nothing to replay")
     await raw.execute(_REVIVE, delivery_id, now, now + NOTICE_LIVES)
     await raw.execute(_OPEN, row["target"])
+
+
+async def _replay_subscription(connection: AsyncConnection, id: UUID, now: datetime) -> bool:
+    try:
+        found = await subscriptions.find(connection, _OPERATOR, id, now)
+    except NotFound:
+        return False
+    if found.disabled_at is not None:
+        await subscriptions.enable(connection, id)
+    await replaying.missing(connection, replace(found, disabled_at=None), now)
+    return True
 
 
 def _row(outcome: Outcome) -> tuple[object, ...]:
@@ -70,6 +96,15 @@ FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::text[], $5::text[], $6::te
     AS n (id, key, value, account, type, reason)
 ON CONFLICT (dedupe) DO UPDATE SET
     count = d.count + 1, reason = excluded.reason, last_at = excluded.last_at, state = 'waiting'
+"""
+_ADD_VAIN: Final = """
+INSERT INTO dead_letters AS d
+    (id, topic, dedupe, key, value, headers, type, reason, first_at, last_at, count)
+SELECT n.id, $4, n.id::text, '', convert_to(json_build_object('subscription_id', n.id)::text,
+    'UTF8'), $5, 'subscription', n.reason, $6, $6, n.count
+FROM unnest($1::uuid[], $2::text[], $3::int[]) AS n (id, reason, count)
+ON CONFLICT (dedupe) DO UPDATE SET count = d.count + excluded.count, reason = excluded.reason,
+    last_at = excluded.last_at, state = 'waiting'
 """
 _FIND: Final = "SELECT effect, state, target FROM deliveries WHERE id = $1 FOR UPDATE"
 _REVIVE: Final = """

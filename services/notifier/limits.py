@@ -19,7 +19,7 @@ from services.notifier.models import Delivery, target_of
 from services.notifier.outcomes import Outcome
 from services.notifier.pacing import Bucket, Pace, Shares, Wish
 from services.notifier.slots import START
-from shared.accounts import Account, Accounts
+from shared.accounts import Account
 from shared.channels import Provider, Rate
 from shared.channels.table import provider_of
 from shared.database import driver
@@ -168,7 +168,7 @@ UPDATE paces p SET times =
 FROM unnest($1::text[], $2::int[], $3::int[]) AS n (name, taken, most) WHERE p.name = n.name
 """
 _HOLD: Final = """
-UPDATE deliveries d SET next_at = held.at
+UPDATE deliveries d SET next_at = least(held.at, d.expires_at)
 FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, at) WHERE d.id = held.id
 """
 _PAUSE: Final = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from services.notifier.outcomes import Outcome
 from shared.telemetry import METRICS
@@ -21,6 +21,27 @@ _CALL_SECONDS: Final = Histogram(
     ("effect",),
     registry=METRICS,
     buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0),
+)
+
+
+_HELD: Final = Counter(
+    "regie_deliveries_held_total",
+    "Deliveries that waited though they were due: for a digest, or for a rate.",
+    ("reason",),
+    registry=METRICS,
+)
+
+
+def held(by_digest: int, by_rate: int) -> None:
+    """Those that one claim put off."""
+    _HELD.labels("digest").inc(by_digest)
+    _HELD.labels("rate").inc(by_rate)
+
+
+DISABLED: Final = Gauge(
+    "regie_subscriptions_disabled",
+    "Subscriptions that get nothing: by 410, after days of failures, or by their owner.",
+    registry=METRICS,
 )
 
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from services.notifier import retries
 from services.notifier.answers import Answer, TargetError
-from services.notifier.models import Delivery, State
-from services.notifier.retries import LONGEST_PAUSE, Doubtful, GiveUp, Next
+from services.notifier.models import TEST, Delivery, State
+from services.notifier.retries import LONGEST_PAUSE, Doubtful, GiveUp, Next, Rule
 from services.notifier.staleness import Stale
 from shared.errors import SendError
 
@@ -69,7 +69,7 @@ def failed(
     """After a call at `at` that came to nothing, or to nothing we know of."""
     answer = error.answer if isinstance(error, TargetError) and error.answer else Answer()
     attempt = Attempt(at, took, answer.status or None, str(error), answer.body)
-    rule = retries.REPLIES if delivery.to_customer else retries.WEBHOOKS
+    rule = _rule(delivery)
     decision = retries.after(
         error, rule, tries=delivery.tries, now=now, until=delivery.expires_at, chance=chance
     )
@@ -82,11 +82,18 @@ def failed(
             )  # fmt: skip
         case GiveUp(code, reason, gone):
             return Outcome(
-                delivery, "failed", code, reason, attempt=attempt, closes=gone,
+                delivery, "failed", code, reason, attempt=attempt,
+                closes=gone and delivery.effect != TEST,
                 paused_until=until, one_reader=one,
             )  # fmt: skip
         case Doubtful(code, reason):
             return Outcome(delivery, "unknown", code, reason, attempt=attempt)
+
+
+def _rule(delivery: Delivery) -> Rule:
+    if delivery.effect == TEST:
+        return retries.ONCE
+    return retries.REPLIES if delivery.to_customer else retries.WEBHOOKS
 
 
 def _silence(delivery: Delivery, error: SendError, now: datetime) -> datetime | None:

@@ -44,6 +44,20 @@ async def claim(
     return [_delivery(row, now) for row in rows]
 
 
+async def claim_expired(connection: AsyncConnection, now: datetime, most: int) -> list[Delivery]:
+    """Replies whose time is over, wherever they wait; locked until the transaction ends."""
+    rows = await (await driver(connection)).fetch(_CLAIM_EXPIRED, now, most)
+    return [_delivery(row, now) for row in rows]
+
+
+async def held(
+    connection: AsyncConnection, digest_id: UUID, now: datetime, most: int
+) -> list[Delivery]:
+    """What a digest has to tell of, with each case's head; locked until the transaction ends."""
+    rows = await (await driver(connection)).fetch(_HELD, now, digest_id, most)
+    return [_delivery(row, now) for row in rows]
+
+
 async def claim_lost(connection: AsyncConnection, now: datetime, most: int) -> list[Delivery]:
     """Those whose sender went away during the call; locked until the transaction ends."""
     rows = await (await driver(connection)).fetch(_CLAIM_LOST, now, most)
@@ -73,7 +87,7 @@ async def settle(
 async def note_attempts(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> None:
     rows = [
         (o.delivery.id, o.delivery.attempts, a.at, round(a.took * 1000), a.status, a.error,
-         a.response)
+         a.response, o.delivery.target if o.delivery.is_published else "")
         for o in outcomes
         if (a := o.attempt) is not None
     ]  # fmt: skip
@@ -123,10 +137,19 @@ def _delivery(row: Mapping[str, Any], now: datetime) -> Delivery:
         expires_at=row["expires_at"],
         head=_head(row),
         secrets=tuple(filter(None, secrets)),
-        disabled=(row["disabled_reason"] or "") if row["disabled_at"] else "",
+        disabled=_disabled(row),
         read=bool(row["read"]),
+        url=row["url"] or "",
         digest=_digest(row),
     )
+
+
+def _disabled(row: Mapping[str, Any]) -> str:
+    if row["effect"] == "test":  # whoever mends an endpoint tries it first
+        return ""
+    if row["keyless"]:
+        return "the key of the subscription was revoked or has expired"
+    return (row["disabled_reason"] or "") if row["disabled_at"] else ""
 
 
 def _digest(row: Mapping[str, Any]) -> Digest | None:
@@ -151,15 +174,22 @@ ON CONFLICT DO NOTHING
 """
 
 _COLUMNS: Final = """
-    c.id, c.case_id, c.effect, c.target, c.payload, c.version, c.at, c.attempts,
-    c.attempts_before, c.expires_at, c.digest_over, c.digest_every, h.version AS head_version, h.state AS head_state,
-    h.answered_at, CASE WHEN c.effect = 'reminder' THEN h.promises END AS promises,
+    c.id, c.case_id, c.effect, c.target, coalesce(f.body, c.payload) AS payload, c.version, c.at,
+    c.attempts, s.url, s.key_id <> 'admin' AND NOT EXISTS (SELECT FROM api_keys k
+        WHERE k.id = s.key_id AND k.revoked_at IS NULL
+        AND (k.expires_at IS NULL OR k.expires_at > $1)) AS keyless,
+    c.attempts_before, c.expires_at, c.digest_over, c.digest_every,
+    h.version AS head_version, h.state AS head_state, h.answered_at,
+    CASE WHEN c.effect = 'reminder' THEN h.promises END AS promises,
     CASE WHEN c.effect = 'follow_up' THEN NOT EXISTS (SELECT FROM chat_unread AS u
         WHERE u.message_id = (c.payload ->> 'message_id')::uuid) END AS read,
     t.secret, t.previous, t.previous_until, t.disabled_at, t.disabled_reason
 """
 _JOINS: Final = """
     LEFT JOIN case_heads h ON h.id = c.case_id LEFT JOIN targets t ON t.target = c.target
+    LEFT JOIN feed f ON c.effect = 'event' AND f.event_id = c.event_id
+    LEFT JOIN subscriptions s ON s.id = CASE WHEN c.effect IN ('event', 'test')
+        THEN substr(c.target, length('subscription:') + 1)::uuid END
 """
 
 # From target to target through the index, so that a million rows of a dead one cost nothing.
@@ -193,6 +223,20 @@ WITH c AS (
 )
 SELECT {_COLUMNS} FROM c {_JOINS}
 """  # noqa: S608 - our own names
+_CLAIM_EXPIRED: Final = f"""
+WITH c AS (
+    SELECT * FROM deliveries WHERE effect = 'reply' AND state = 'pending' AND expires_at <= $1
+    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+SELECT {_COLUMNS} FROM c {_JOINS}
+"""  # noqa: S608 - our own names
+_HELD: Final = f"""
+WITH c AS (
+    SELECT * FROM deliveries WHERE digest_id = $2 AND state = 'held'
+    ORDER BY id LIMIT $3 FOR UPDATE
+)
+SELECT {_COLUMNS} FROM c {_JOINS} ORDER BY c.at, c.id
+"""  # noqa: S608 - our own names
 _SENDING: Final = """
 UPDATE deliveries SET state = 'sending', attempts = attempts + 1, lease_until = $2
 WHERE id = ANY ($1)
@@ -218,9 +262,9 @@ WHERE d.id = held.id AND (held.was IN ('pending', 'sending', 'held')
 RETURNING d.id, held.was
 """
 _ATTEMPTS: Final = """
-INSERT INTO attempts (delivery_id, number, at, took_ms, status, error, response)
+INSERT INTO attempts (delivery_id, number, at, took_ms, status, error, response, target)
 SELECT * FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::int[], $5::int[], $6::text[],
-    $7::text[])
+    $7::text[], $8::text[])
 ON CONFLICT (delivery_id, number) DO UPDATE SET at = excluded.at, took_ms = excluded.took_ms,
     status = excluded.status, error = excluded.error, response = excluded.response
 """

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier import letters, limits, queries
+from services.notifier import enduring, letters, limits, queries
 from services.notifier.outcomes import Outcome
 from services.notifier.targets.replies import reply_in
-from shared import outbox
+from shared import activity, outbox
+from shared.activity import Gone
 from shared.broker import Message
 from shared.cloudevents import encode
 from shared.events import DeliveryReported
@@ -32,6 +33,7 @@ async def record(
     counted = [each for each in outcomes if each.delivery.id in were]
     await letters.add(connection, [each for each in counted if each.state == "failed"], now)
     await queries.close_targets(connection, [each for each in counted if each.closes], now)
+    await enduring.note(connection, counted, now)
     await outbox.enqueue(
         connection,
         [
@@ -42,7 +44,15 @@ async def record(
         ],
     )
     await limits.pause(connection, outcomes)
+    await activity.went_out(connection, _gone(counted, now))
     return counted
+
+
+def _gone(outcomes: Sequence[Outcome], now: datetime) -> Iterator[Gone]:
+    """What was tried by an account of ours; what was dropped untried tells nothing of it."""
+    for each in outcomes:
+        if each.delivery.kind == "account" and each.attempt is not None:
+            yield Gone(each.delivery.address, now, each.code, each.reason)
 
 
 def _reports(outcome: Outcome, now: datetime, *, corrects: bool) -> Iterator[Message]:

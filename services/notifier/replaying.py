@@ -168,7 +168,7 @@ WHERE e.position >= $3 AND e.position < $4 AND s.id = $5
 ON CONFLICT (id) DO UPDATE SET {_ANEW.format(now="$1", until="$2")}
     WHERE d.state IN ('failed', 'dropped') OR (NOT $8 AND d.state IN ('sent', 'unknown'))
 RETURNING d.id
-"""  # noqa: S608 - our own text
+"""
 _AGAIN: Final = f"""
 UPDATE deliveries d SET {_ANEW.format(now="$3", until="$4")}
 FROM feed e

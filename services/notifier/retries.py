@@ -67,6 +67,9 @@ WEBHOOKS: Final = Rule(
     repeats=True,
 )  # fmt: skip
 
+# Somebody waits for the answer.
+ONCE: Final = Rule(waits=(), endless=False, repeats=True)
+
 # Quicker than a webhook: a customer waits, and a deadline may be an hour.
 REPLIES: Final = Rule(
     waits=(
@@ -92,7 +95,8 @@ def after(
     if not (error.again or error.doubtful):
         return GiveUp(error.code, error.reason, gone=error.code == "gone")
     if tries > len(rule.waits) and not rule.endless:
-        return GiveUp(error.code, f"{error.reason}; tried {tries} times")
+        times = f"; tried {tries} times" if tries > 1 else ""
+        return GiveUp(error.code, f"{error.reason}{times}")
     at = now + _wait(error, rule, tries, chance)
     if at >= until:
         return GiveUp(error.code, f"{error.reason}; no time is left to try again")

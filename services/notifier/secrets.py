@@ -51,7 +51,21 @@ async def know(connection: AsyncConnection, targets: Iterable[str], now: datetim
         await (await driver(connection)).execute(_KNOW, *zip(*rows, strict=True))
 
 
+async def show(connection: AsyncConnection, target: str, secret: str, now: datetime) -> None:
+    """Makes a target whose secret is shown as it is made."""
+    await (await driver(connection)).execute(_SHOW, new_id(), target, secret, now)
+
+
+async def id_of(connection: AsyncConnection, target: str) -> UUID:
+    """Raises NotFound."""
+    found = await (await driver(connection)).fetchval(_ID, target)
+    if found is None:
+        raise NotFound("there is no such target")
+    return UUID(str(found))
+
+
 async def listing(connection: AsyncConnection) -> list[Target]:
+    """Those of the policy. Subscriptions are listed by themselves."""
     return [_target(row) for row in await connection.execute(_LIST)]
 
 
@@ -78,7 +92,13 @@ INSERT INTO targets (id, target, secret, created_at)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])
 ON CONFLICT (target) DO NOTHING
 """
-_LIST: Final = text(f"SELECT {_COLUMNS} FROM targets ORDER BY target")  # noqa: S608 - our own names
+_SHOW: Final = """
+INSERT INTO targets (id, target, secret, rotated_at, created_at) VALUES ($1, $2, $3, $4, $4)
+"""
+_ID: Final = "SELECT id FROM targets WHERE target = $1"
+_LIST: Final = text(
+    f"SELECT {_COLUMNS} FROM targets WHERE target NOT LIKE 'subscription:%' ORDER BY target"  # noqa: S608 - our own names
+)
 _ROTATE: Final = text(f"""
 UPDATE targets SET
     previous = CASE WHEN rotated_at IS NULL THEN '' ELSE secret END,

@@ -11,14 +11,15 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier import metrics, outcomes, queries
+from services.notifier import digests, metrics, outcomes, queries
+from services.notifier.limits import Limits
 from services.notifier.models import Delivery
 from services.notifier.outcomes import LOST, Outcome
 from services.notifier.recording import record
@@ -63,6 +64,7 @@ class Sender:
         self._chance = chance
         self._drain = drain
         self._slots = Slots()
+        self._limits = Limits.of(runtime.accounts)
         self._stopping = asyncio.Event()
         self._nudge = asyncio.Event()
         self._look_for_lost = 0.0
@@ -97,9 +99,9 @@ class Sender:
             recorder.cancel()
 
     async def _turn(self, group: asyncio.TaskGroup) -> int:
-        """Begins the calls that are due and have room; how many."""
+        """Begins the calls that are due and have room; how many deliveries it dealt with."""
         try:
-            claimed = await self._claim()
+            claimed, ready = await self._claim()
         except (Unavailable, PoolTimeout):
             await self._rest(_AWAY_SECONDS)  # readiness tells of it; what is due waits
             return 0
@@ -107,39 +109,48 @@ class Sender:
             if not is_deadlock(error):
                 raise
             return 0
-        for delivery in claimed:
+        for delivery in ready:
             self._slots.take(delivery.target)
             call = group.create_task(self._call(delivery), name=f"delivery {delivery.id}")
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
-        return len(claimed)
+        return claimed
 
-    async def _claim(self) -> list[Delivery]:
+    async def _claim(self) -> tuple[int, list[Delivery]]:
+        """How many were dealt with, and those whose calls begin: theirs is a lease."""
         now, slots = self._runtime.now(), self._slots
         async with transaction(self._runtime.engine) as connection:
-            over = [
-                outcomes.failed(each, LOST, now, 0.0, now, self._chance())
-                for each in await self._lost(connection)
-            ]
-            ready = []
-            for each in await queries.claim(connection, now, slots.rooms(), slots.free):
+            counted = await record(connection, await self._left_behind(connection, now), now)
+            rooms = await self._limits.rooms(connection, slots.rooms(), now)
+            claimed = await queries.claim(connection, now, rooms, slots.free)
+            live, over = [], []
+            for each in claimed:
                 if each.disabled:
                     over.append(outcomes.refused(each))
                 elif stale := staleness(each, now):
                     over.append(outcomes.dropped(each, stale))
                 else:
-                    ready.append(replace(each, attempts=each.attempts + 1))
-            counted = await record(connection, over, now)
+                    live.append(each)
+            counted += await record(connection, over, now)
+            alone = await digests.hold(connection, live, now)
+            ready = await self._limits.admit(connection, alone, now)
             await queries.mark_sending(connection, [each.id for each in ready], now + LEASE)
         _tell(counted)
-        return ready
+        metrics.held(len(live) - len(alone), len(alone) - len(ready))
+        return len(claimed), [replace(each, attempts=each.attempts + 1) for each in ready]
 
-    async def _lost(self, connection: AsyncConnection) -> list[Delivery]:
-        """Once a second: what other senders left behind."""
+    async def _left_behind(self, connection: AsyncConnection, now: datetime) -> list[Outcome]:
+        """Once a second: calls whose sender is gone, and replies whose time is over though nobody
+        came to them: the account may be silent, or an earlier reply not through."""
         if time.monotonic() < self._look_for_lost:
             return []
         self._look_for_lost = time.monotonic() + _LOST_SECONDS
-        return await queries.claim_lost(connection, self._runtime.now(), _BATCH)
+        lost = await queries.claim_lost(connection, now, _BATCH)
+        over = [outcomes.failed(each, LOST, now, 0.0, now, self._chance()) for each in lost]
+        for each in await queries.claim_expired(connection, now, _BATCH):
+            stale = staleness(each, now)
+            over += [outcomes.dropped(each, stale)] if stale else []
+        return over
 
     async def _call(self, delivery: Delivery) -> None:
         at, started = self._runtime.now(), time.monotonic()

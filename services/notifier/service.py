@@ -6,14 +6,19 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from services.notifier import api, secrets
+from services.notifier import secrets
+from services.notifier.api import routers
+from services.notifier.digests import Digests
 from services.notifier.follow_ups import FollowUps, senders_of
 from services.notifier.handlers import Handlers
 from services.notifier.keeping import keep_house
 from services.notifier.models import target_of
+from services.notifier.replaying import Replaying
 from services.notifier.sender import Sender
 from services.notifier.targets import Outlets
-from services.notifier.targets.named import webhooks_in_policy
+from services.notifier.targets.named import urls_in_policy
+from services.notifier.tidying import Tidying
+from services.notifier.watch import Watch
 from shared.database import transaction
 from shared.errors import Unavailable
 from shared.runtime import Runtime, Service, Subscription
@@ -23,18 +28,27 @@ GROUP: Final = "regie.notifier"
 
 
 def service(runtime: Runtime) -> Service:
-    """Consumes case events, sends what they ask for, serves the targets. Raises Misconfigured."""
-    webhooks = webhooks_in_policy(runtime.settings.policy_file)
-    sender = Sender(runtime, Outlets(runtime, webhooks))
-    tasks = {"sender": sender.run, "deliveries forgotten": lambda: keep_house(runtime)}
+    """Consumes case events, sends what they ask for, serves targets, subscriptions and the feed.
+    Raises Misconfigured."""
+    named = urls_in_policy(runtime.settings.policy_file)
+    webhooks = [url for kind, url in named if kind == "webhook"]
+    sender = Sender(runtime, Outlets(runtime, [url for _, url in named]))
+    lives, watch = runtime.settings.keep_events.timedelta(), Watch(runtime.engine)
+    handlers = Handlers(runtime.now, lives, runtime.settings.public_url)
+    tasks = {
+        "sender": sender.run,
+        "digests": Digests(runtime).run,
+        "deliveries forgotten": lambda: keep_house(runtime),
+        "feed watched": watch.run,
+        "feed tidied": Tidying(runtime, lives).run,
+        "replays": Replaying(runtime, lives).run,
+    }
     if senders := senders_of(runtime.accounts):
         tasks["chats followed up"] = FollowUps(runtime, senders).run
     return Service(
         name="notifier",
-        routers=(api.routes(runtime),),
-        subscriptions=(
-            Subscription(GROUP, (CASES_CHANGED,), Handlers(runtime.now).on_case_events),
-        ),
+        routers=routers(runtime, watch),
+        subscriptions=(Subscription(GROUP, (CASES_CHANGED,), handlers.on_case_events),),
         tasks=tasks,
         start=lambda: _know(runtime, webhooks),
     )

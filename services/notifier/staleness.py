@@ -34,8 +34,20 @@ def staleness(delivery: Delivery, now: datetime) -> Stale | None:
         return _expired(delivery, now)
     if delivery.to_customer:
         return _said_in_vain(delivery, head)
-    if head.version == delivery.version:
-        return None
+    return None if head.version == delivery.version else _told_in_vain(delivery, head)
+
+
+def no_longer_true(delivery: Delivery, now: datetime) -> Stale | None:
+    """The same for a digest, which tells how things stand: of an answered case not its breach
+    either."""
+    head, metric = delivery.head, delivery.payload.get("data", {}).get("metric")
+    breached = delivery.effect == "breach" and metric in _ANSWERED
+    if breached and head and head.answered_at and head.answered_at >= delivery.at:
+        return Stale("answered", "the case was answered before it could be told")
+    return staleness(delivery, now)
+
+
+def _told_in_vain(delivery: Delivery, head: Head) -> Stale | None:
     if head.state == "closed":
         return Stale("closed", "the case was closed")
     if _reminds_of_an_answer(delivery) and head.answered_at and head.answered_at >= delivery.at:

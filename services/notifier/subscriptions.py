@@ -178,7 +178,7 @@ INSERT INTO deliveries AS d (id, event_id, case_id, seq, version, effect, target
     expires_at, next_at, created_at)
 SELECT {DELIVERY_ID}, e.event_id, e.case_id, e.seq, e.version, '{EVENT}', 'subscription:' || s.id,
     '', '{{}}', e.at, $2, $1, $1
-"""  # noqa: S608 - our own text
+"""
 TAKEN: Final = f"""
     JOIN subscriptions s ON {WANTS}
     JOIN targets t ON t.target = 'subscription:' || s.id AND t.disabled_at IS NULL

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.router.assignment import fits
 from services.router.case import FAR
 from services.router.policy import Policy
+from services.router.rules.people import Notify
 from shared.database import driver
 from shared.events import Channel
 
@@ -25,6 +26,7 @@ Presence = Literal["online", "away"]
 CHANNELS: Final[tuple[str, ...]] = get_args(Channel)
 _COLUMNS: Final = {
     "presence": "text", "skills": "text[]", "capacity": "int", "teams": "text[]",
+    "notify": "jsonb",
 }  # fmt: skip
 
 
@@ -37,6 +39,7 @@ class Profile:
     teams       whose work they are given; empty: whatever their keys are for
     keyed       the teams their live keys name; everywhere: they have a key for all teams
     given_at    when they last got a case from the queue, given or taken
+    notify      where they are reminded of their own cases, as they gave it
     """
 
     name: str
@@ -45,6 +48,7 @@ class Profile:
     capacity: int | None = None
     teams: tuple[str, ...] = ()
     given_at: datetime | None = None
+    notify: tuple[Mapping[str, Any], ...] = ()
     keyed: tuple[str, ...] = ()
     everywhere: bool = False
 
@@ -77,7 +81,8 @@ WITH keyed AS (
     GROUP BY agent
 )
 SELECT name, presence, coalesce(skills, '{}') AS skills, capacity, coalesce(teams, '{}') AS teams,
-    given_at, coalesce(keyed, '{}') AS keyed, coalesce(everywhere, false) AS everywhere
+    given_at, coalesce(notify, '[]') AS notify, coalesce(keyed, '{}') AS keyed,
+    coalesce(everywhere, false) AS everywhere
 FROM agents FULL JOIN keyed USING (name)
 """
 
@@ -101,7 +106,7 @@ async def named(
 
 
 def _profile(row: Mapping[str, Any]) -> Profile:
-    lists = ("skills", "teams", "keyed")
+    lists = ("skills", "teams", "keyed", "notify")
     return Profile(**{**row, **{name: tuple(row[name]) for name in lists}})
 
 
@@ -126,7 +131,7 @@ async def seize_online(connection: AsyncConnection) -> list[str]:
 async def change(
     connection: AsyncConnection, name: str, values: Mapping[str, Any], now: datetime
 ) -> None:
-    """Some of presence, skills, capacity and teams, of a row that is held."""
+    """Some of presence, skills, capacity, teams and notify, of a row that is held."""
     sets = "".join(f", {column} = ${i}::{_COLUMNS[column]}" for i, column in enumerate(values, 3))
     await (await driver(connection)).execute(
         f"UPDATE agents SET changed_at = $2{sets} WHERE name = $1",  # noqa: S608 - our own names
@@ -134,6 +139,18 @@ async def change(
         now,
         *values.values(),
     )
+
+
+async def own_addresses(
+    connection: AsyncConnection, names: Collection[str]
+) -> dict[str, tuple[Notify, ...]]:
+    """Where each of these wants to be reminded of their own cases; who did not say is not there."""
+    if not any(names):
+        return {}
+    rows = await (await driver(connection)).fetch(
+        "SELECT name, notify FROM agents WHERE name = ANY($1) AND notify <> '[]'", list(names)
+    )
+    return {row["name"]: tuple(map(Notify.model_validate, row["notify"])) for row in rows}
 
 
 async def note_given(connection: AsyncConnection, names: Collection[str], now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from services.router import clocks, fulfilling, surveying, switching
+from services.router import clocks, fulfilling, suggesting, surveying, switching
 from services.router.case import SPOKEN, Answered, Case, Route
 from services.router.commands import Reply, ReportDelivery
 from services.router.turn import Turn
@@ -93,13 +93,19 @@ def _is_pending(case: Case, command: ReportDelivery) -> bool:
 
 
 def _fail(turn: Turn, command: ReportDelivery) -> None:
-    """The customer did not get it: what it answered waits again, also on a closed case."""
-    case = turn.case
+    """The customer did not get it: what it answered waits again, also on a closed case; and where
+    the window closed on it, the permitted switch is offered at once."""
+    case, ours = turn.case, turn.case.carries(command.message_id)
     lost = next((a for a in case.answered if a.message_id == command.message_id), None)
-    if case.state == "closed" and case.carries(command.message_id):
+    if case.state == "closed" and ours:
         turn.record(ev.CaseReopened(reason="a reply failed"))
     turn.record(
-        ev.ReplyFailed(message_id=command.message_id, code=command.code, reason=command.reason)
+        ev.ReplyFailed(
+            message_id=command.message_id,
+            code=command.code,
+            reason=command.reason,
+            permitted=_instead(turn),
+        )
     )
     clocks.await_rest(turn)
     if lost is not None and _waits_again(turn.case, lost):
@@ -109,6 +115,15 @@ def _fail(turn: Turn, command: ReportDelivery) -> None:
     clocks.await_work(turn)
     fulfilling.lost(turn, command.message_id)
     surveying.lost(turn, command.message_id)
+    if command.code == "window_closed" and ours:
+        suggesting.suggest(turn, "window_closing")
+
+
+def _instead(turn: Turn) -> tuple[Channel, ...]:
+    """The channels the matrix lets this case switch to now."""
+    case = turn.case
+    rows = switching.permitted(turn.policy, case.product, case.channel, turn.now)
+    return tuple(dict.fromkeys(row.to_channel for row in rows))
 
 
 def _waits_again(case: Case, lost: Answered) -> bool:

@@ -12,6 +12,7 @@ from services.router.phrases import say
 from services.router.turn import Turn
 from shared import events as ev
 from shared.events import Channel
+from shared.notices.filling import fill
 
 
 def say_so(turn: Turn, promise: Promise, senders: frozenset[str] | None) -> None:
@@ -24,18 +25,19 @@ def say_so(turn: Turn, promise: Promise, senders: frozenset[str] | None) -> None
         turn.explain("promise", "promises", "not told in writing: no open written channel")
         return
     channel, route, account = found
-    language = turn.case.language
+    language, tries = turn.case.language, str(promise.most)
+    subject, text = turn.policy.own_words("apology", language)
     turn.record(
         ev.ReplyRequested(
             message_id=uuid5(promise.id, "unreached"),
             account=account,
             channel=channel,
             recipient=route.identity,
-            text=say("unreached", language, tries=str(promise.most)),
+            text=fill(text, {"tries": tries}) or say("unreached", language, tries=tries),
             answers=0,
             human=False,
             author="regie",
-            subject=say("unreached_subject", language),
+            subject=fill(subject, {"tries": tries}) or say("unreached_subject", language),
             references=route.references,
             reply_window_closes_at=route.window_closes_at,
             purpose="notice",

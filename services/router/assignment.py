@@ -17,10 +17,12 @@ from services.router import clocks
 from services.router import commands as cmd
 from services.router.case import PRIORITIES, Case
 from services.router.policy import Policy, Step
+from services.router.rules.people import Notify
 from services.router.turn import Turn
 from shared import events as ev
 from shared.errors import Conflict
 from shared.events import Priority, Target
+from shared.notices import NoticeKind
 
 _ACTIVE: Final = timedelta(minutes=10)  # an agent seen so lately is at work on the case
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -171,11 +173,22 @@ def escalate(turn: Turn) -> None:
         to_fallback(turn, "breach")
 
 
-def told(turn: Turn, names: Sequence[str], *, raises: bool) -> tuple[Target, ...]:
+def told(turn: Turn, names: Sequence[str], kind: NoticeKind, *, raises: bool) -> tuple[Target, ...]:
     """Whom a step tells, by the priority the case has after it: an urgent one wakes people."""
     case = turn.case
     priority = _raised(case.priority) if raises else case.priority
-    return turn.policy.notify_named(names, case.team, turn.now, priority)
+    return turn.policy.notify_named(names, case.team, turn.now, priority, kind)
+
+
+def reminded(turn: Turn, own: Sequence[Notify], kind: NoticeKind) -> tuple[Target, ...]:
+    """The team, and the agent who has the case at their `own` addresses, each address once."""
+    case, policy = turn.case, turn.policy
+    team = policy.notify_team(case.team, turn.now, case.priority, kind)
+    if not own or not case.agent:
+        return team
+    theirs = policy.notify_agent(case.agent, own, case.team, turn.now, case.priority, kind)
+    known = {(each.kind, each.address) for each in team}
+    return (*team, *(each for each in theirs if (each.kind, each.address) not in known))
 
 
 def _raised(priority: Priority) -> Priority:

@@ -17,12 +17,13 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.router import queries, survey_rows
+from services.router import agents, queries, survey_rows
 from services.router.commands import Asking, PassTime
 from services.router.desk import Desk
 from services.router.firing import RECHECK, next_fire
 from services.router.handlers import Handlers
 from services.router.repeating import repeatedly
+from services.router.rules.people import Notify
 from shared import positions
 from shared.cloudevents import encode
 from shared.database import driver, is_deadlock, transaction
@@ -94,10 +95,11 @@ class Clock:
         desk = await self._handlers.desk(connection)
         desk.seat(await queries.lock_idle_cases(connection, due))
         asking = await survey_rows.asking(desk)
+        own = await agents.own_addresses(connection, {c.agent for c in desk.cases.values()})
         broken = [
             case_id
-            for case_id in list(desk.cases)
-            if not self._fire(desk, case_id, _asking(command, asking.get(case_id)))
+            for case_id, case in list(desk.cases.items())
+            if not self._fire(desk, case_id, _of(command, asking.get(case_id), own.get(case.agent)))
         ]
         await desk.save()
         await self._rearm(connection, broken, _SET_ASIDE)
@@ -169,5 +171,7 @@ class Clock:
             await asyncio.sleep(_HEARTBEAT)
 
 
-def _asking(command: PassTime, asking: Asking | None) -> PassTime:
-    return command if asking is None else replace(command, asking=asking)
+def _of(command: PassTime, asking: Asking | None, own: tuple[Notify, ...] | None) -> PassTime:
+    if asking is None and own is None:
+        return command
+    return replace(command, asking=asking, own=own or ())

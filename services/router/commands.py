@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from services.router.rules.conditions import Facts
+from services.router.rules.people import Notify
 from shared.durations import Duration
 from shared.events import (
     Attachment,
@@ -99,10 +100,11 @@ class Asking:
 @dataclass(frozen=True, slots=True)
 class PassTime:
     """Time passed. `watermark`: everything accepted before it has been handled; without `asking`
-    nobody is asked a survey's question yet."""
+    nobody is asked a survey's question yet. `own`: where the agent who has the case is reminded."""
 
     watermark: datetime | None
     asking: Asking | None = None
+    own: tuple[Notify, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

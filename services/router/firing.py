@@ -10,6 +10,7 @@ from services.router import assignment, clocks, fulfilling, suggesting, surveyin
 from services.router.case import ANSWERS, FAR, Case, Deadline
 from services.router.commands import PassTime
 from services.router.policy import Policy
+from services.router.rules.people import Notify
 from services.router.turn import Turn
 from shared import events as ev
 from shared.events import Target
@@ -21,12 +22,13 @@ _STEP_LIVES: Final = timedelta(days=4)
 def pass_time(turn: Turn, command: PassTime) -> None:
     for number in [deadline.number for deadline in turn.case.running]:
         if (deadline := _live(turn, number)) is not None and deadline.state == "running":
-            _warn(turn, deadline)
+            _warn(turn, deadline, command.own)
             _judge(turn, deadline, command.watermark)
     for number in [deadline.number for deadline in turn.case.running]:
         if (deadline := _live(turn, number)) is not None:
             _escalate(turn, deadline)
-    if fulfilling.pass_time(turn, command.watermark) and turn.case.state == "waiting_customer":
+    called = fulfilling.pass_time(turn, command.watermark, command.own)
+    if called and turn.case.state == "waiting_customer":
         _bring_back(turn, "a promise to the customer is due")
     assignment.end_claim(turn)
     assignment.return_unanswered(turn)
@@ -92,7 +94,7 @@ def _escalate(turn: Turn, deadline: Deadline) -> None:
             step=number,
             due_at=deadline.due_at,
             expires_at=_told_again_at(deadline, number, names) or turn.now + _STEP_LIVES,
-            notify=assignment.told(turn, names, raises=raises),
+            notify=assignment.told(turn, names, "escalation", raises=raises),
         )
     )
     if raises:
@@ -121,7 +123,7 @@ def _bring_back(turn: Turn, reason: str) -> None:
         clocks.await_work(turn)
 
 
-def _warn(turn: Turn, deadline: Deadline) -> None:
+def _warn(turn: Turn, deadline: Deadline, own: Sequence[Notify]) -> None:
     """The latest step that is due, alone: whoever slept through two is reminded once."""
     due = [step for step in deadline.warn_at[deadline.step :] if step <= turn.now]
     if not due or deadline.due_at <= turn.now:
@@ -135,7 +137,7 @@ def _warn(turn: Turn, deadline: Deadline) -> None:
             step=number,
             due_at=deadline.due_at,
             expires_at=later[0] if later else deadline.due_at,
-            notify=turn.policy.notify_team(turn.case.team, turn.now, turn.case.priority),
+            notify=assignment.reminded(turn, own, "reminder"),
         )
     )
     if deadline.metric == "update" and turn.case.state == "waiting_customer":
@@ -170,7 +172,9 @@ def _breach(turn: Turn, deadline: Deadline) -> None:
     escalate = deadline.metric in ANSWERS and not case.escalated and not deadline.late
     notify: tuple[Target, ...] = ()
     if escalate:
-        notify = assignment.told(turn, rule.notify, raises=rule.raises_priority)
+        notify = assignment.told(turn, rule.notify, "breach", raises=rule.raises_priority)
+    elif deadline.late and deadline.metric in ANSWERS:
+        notify = turn.policy.together(assignment.told(turn, rule.notify, "breach", raises=False))
     due = f"{deadline.due_at:%Y-%m-%d %H:%M} UTC"
     late = ", and it had arrived overdue" if deadline.late else ""
     turn.explain("breach", deadline.rule, f"{deadline.metric} was due {due}, unanswered{late}")

@@ -9,13 +9,14 @@ One deed keeps one promise of its kind, the one due first, and only one made bef
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from services.router import apologies
+from services.router import apologies, assignment
 from services.router.case import Case, Promise
+from services.router.rules.people import Notify
 from services.router.turn import Turn
 from shared import events as ev
 
@@ -68,12 +69,12 @@ def keep(
     turn.record(ev.PromiseKept(promise_id=promise.id, how=how, late=late, message_id=message_id))
 
 
-def pass_time(turn: Turn, watermark: datetime | None) -> bool:
+def pass_time(turn: Turn, watermark: datetime | None, own: Sequence[Notify] = ()) -> bool:
     """Whether somebody must see the case now: a promise was called to mind, or is nearly due."""
     called = False
     for promise in turn.case.promises:
         if promise.state == "open":
-            called |= _remind(turn, promise)
+            called |= _remind(turn, promise, own)
             if promise.due_at <= turn.now and not _excused(turn.case, promise, watermark):
                 _break(turn, promise)
     return called or any(p.due_at - LEAD <= turn.now for p in turn.case.promises)
@@ -115,7 +116,7 @@ def _excused(case: Case, promise: Promise, watermark: datetime | None) -> bool:
     )
 
 
-def _remind(turn: Turn, promise: Promise) -> bool:
+def _remind(turn: Turn, promise: Promise, own: Sequence[Notify]) -> bool:
     """The latest step that is due, alone: whoever slept through two is reminded once."""
     due = [step for step in promise.remind_at[promise.step :] if step <= turn.now]
     if not due or promise.due_at <= turn.now:
@@ -129,7 +130,7 @@ def _remind(turn: Turn, promise: Promise) -> bool:
             due_at=promise.due_at,
             expires_at=later[0] if later else promise.due_at,
             by=promise.by,
-            notify=turn.policy.notify_team(turn.case.team, turn.now, turn.case.priority),
+            notify=assignment.reminded(turn, own, "promise"),
         )
     )
     return True
@@ -148,7 +149,9 @@ def _break(
             due_at=promise.due_at,
             reason=reason,
             by=promise.by,
-            notify=turn.policy.notify_named(told, case.team, turn.now, case.priority),
+            notify=turn.policy.notify_named(
+                told, case.team, turn.now, case.priority, "promise_broken"
+            ),
         )
     )
 
@@ -164,7 +167,8 @@ def _try(turn: Turn, said: ev.ReplyRecorded, senders: frozenset[str] | None) -> 
         return
     case, count = turn.case, promise.attempts + 1
     last = count >= promise.most
-    told = turn.policy.notify_team(case.team, turn.now, case.priority) if last else ()
+    policy = turn.policy
+    told = policy.notify_team(case.team, turn.now, case.priority, "unreached") if last else ()
     turn.record(
         ev.PromiseAttempted(
             promise_id=promise.id,

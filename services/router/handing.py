@@ -186,8 +186,13 @@ def _invite(turn: Turn, command: OfferHandoff, *, asked: bool) -> None:
             channel=channel,
             recipient=route.identity,
             text=switching.invitation(
-                str(command.to_channel), command.way, command.code, case.subject, case.language
-            ),
+                str(command.to_channel),
+                command.way,
+                command.code,
+                case.subject,
+                case.language,
+                turn.policy.own_words("invitation", case.language)[1],
+            ),  # fmt: skip
             answers=0,
             human=False,
             author="regie",

@@ -21,7 +21,7 @@ from services.router.desk import Desk
 from services.router.offers import Offers
 from services.router.splits import Split
 from services.router.versions.policies import Policies
-from shared import cloudevents
+from shared import activity, cloudevents
 from shared.broker import Message
 from shared.cloudevents import Received
 from shared.errors import NotFound
@@ -87,6 +87,7 @@ class Handlers:
         await desk.save()
         news = [r.body for r in batch if isinstance(r.body, AttachmentFetched | AttachmentLost)]
         await attaching.take(connection, news)
+        await activity.came_in(connection, ((m.account, m.received_at) for m in messages))
 
     async def on_deliveries(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """deliveries.reported: what became of our replies."""
@@ -99,6 +100,8 @@ class Handlers:
         if reports:
             await reports_in.take(desk, reports)
         await desk.save()
+        statuses = [body for _, body in reports if isinstance(body, DeliveryStatusReceived)]
+        await activity.came_in(connection, ((s.account, desk.now) for s in statuses))
 
     async def on_command(
         self, connection: AsyncConnection, case_id: UUID, choose: Callable[[Case], Command]

@@ -67,7 +67,7 @@ def _freeze(turn: Turn, why: str) -> None:
             owner=owner,
             reason=why,
             trail=trail,
-            notify=policy.notify_named((owner,), owner, turn.now, case.priority),
+            notify=policy.notify_named((owner,), owner, turn.now, case.priority, "frozen"),
         )
     )
     turn.explain("ping_pong", "ping_pong", f"frozen with {owner}: {why}", inputs={"trail": trail})

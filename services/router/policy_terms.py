@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Final
 
 from msgspec.structs import replace
 
+from services.router import manners
 from services.router.calendars import Calendar
 from services.router.openings import Openings
 from services.router.rules.model import Notify, PolicyFile, QuietHours
 from services.router.rules.quiet import Quiet
 from services.router.rules.switches import SwitchRow
 from services.router.rules.values import SUPERVISORS
-from shared.events import Channel, Identity, Priority, Target
+from shared.events import Channel, Digest, Identity, Priority, Target
+from shared.notices import NoticeKind
+from shared.notices.builtin import LANGUAGES
+from shared.yamlfile import Path
+
+DIGEST_EVERY: Final = timedelta(minutes=15)  # where the policy says nothing of digests
 
 Addressee = tuple[Target, Quiet | None]
 
@@ -108,51 +115,114 @@ class PolicyTerms(PolicyFile):
 
     # --- who is told -----------------------------------------------------------------------
 
-    def notify_team(self, team: str, now: datetime, priority: Priority) -> tuple[Target, ...]:
+    def notify_team(
+        self, team: str, now: datetime, priority: Priority, kind: NoticeKind = "reminder"
+    ) -> tuple[Target, ...]:
         """Where what a team must know goes at `now`, of a case of this priority.
 
-        In a recipient's quiet hours `not_before` is their end.
+        In a recipient's quiet hours `not_before` is their end. What is urgent waits in no digest.
         """
-        return tuple(_woken(self.recipients.get(team, ()), now, priority))
+        return self._bundled(_woken(self._recipients(team, kind), now, priority), priority)
 
     def tell_at_once(self, team: str) -> tuple[Target, ...]:
         """The same for what runs out within hours, such as an offer: it waits for no morning."""
-        return tuple(target for target, _ in self.recipients.get(team, ()))
+        return tuple(target for target, _ in self._recipients(team, "handoff"))
 
-    def notify_supervisors(self, now: datetime, priority: Priority) -> tuple[Target, ...]:
-        return tuple(_woken(self.supervising, now, priority))
+    def notify_supervisors(
+        self, now: datetime, priority: Priority, kind: NoticeKind = "reminder"
+    ) -> tuple[Target, ...]:
+        return self._bundled(_woken(self._recipients(SUPERVISORS, kind), now, priority), priority)
+
+    def notify_agent(
+        self,
+        agent: str,
+        own: Iterable[Notify],
+        team: str,
+        now: datetime,
+        priority: Priority,
+        kind: NoticeKind = "reminder",
+    ) -> tuple[Target, ...]:
+        """An agent's own addresses, of a case of `team` that they have."""
+        told = self._addressees(team, own, kind, agent)
+        return self._bundled(_woken(told, now, priority), priority)
 
     def notify_named(
-        self, names: Sequence[str], team: str, now: datetime, priority: Priority
+        self,
+        names: Sequence[str],
+        team: str,
+        now: datetime,
+        priority: Priority,
+        kind: NoticeKind = "reminder",
     ) -> tuple[Target, ...]:
         """`team` and `supervisors`, in the order named, each once."""
         told: list[Target] = []
         for name in dict.fromkeys(names):
             if name == SUPERVISORS:
-                told += self.notify_supervisors(now, priority)
+                told += self.notify_supervisors(now, priority, kind)
             else:
-                told += self.notify_team(team, now, priority)
+                told += self.notify_team(team, now, priority, kind)
         return tuple(told)
 
-    @cached_property
-    def recipients(self) -> Mapping[str, tuple[Addressee, ...]]:
-        return {
-            name: tuple(self._addressees(name, team.notify)) for name, team in self.teams.items()
-        }
+    def together(self, told: Iterable[Target]) -> tuple[Target, ...]:
+        """The same in a digest however few they are: of what was overdue when it came."""
+        every = DIGEST_EVERY if self.digest is None else self.digest.every.timedelta()
+        return tuple(replace(each, digest=Digest(over=0, every=every)) for each in told)
+
+    def _bundled(self, told: Iterable[Target], priority: Priority) -> tuple[Target, ...]:
+        if self.digest is None or priority == "urgent":
+            return tuple(told)
+        digest = Digest(over=self.digest.over, every=self.digest.every.timedelta())
+        return tuple(replace(each, digest=digest) for each in told)
+
+    def _recipients(self, name: str, kind: NoticeKind) -> tuple[Addressee, ...]:
+        if (name, kind) not in self._resolved:
+            notify = self._notify_of(name)
+            self._resolved[name, kind] = tuple(self._addressees(name, notify, kind))
+        return self._resolved[name, kind]
 
     @cached_property
-    def supervising(self) -> tuple[Addressee, ...]:
-        return tuple(self._addressees(SUPERVISORS, self.supervisors.notify))
+    def _resolved(self) -> dict[tuple[str, NoticeKind], tuple[Addressee, ...]]:
+        """Kept: every reminder of a team goes to the same."""
+        return {}
 
-    def _addressees(self, name: str, notify: Iterable[Notify]) -> Iterator[Addressee]:
+    def _notify_of(self, name: str) -> tuple[Notify, ...]:
+        if name == SUPERVISORS:
+            return self.supervisors.notify
+        return self.teams[name].notify if name in self.teams else ()
+
+    @cached_property
+    def told(self) -> tuple[tuple[Path, Notify], ...]:
+        """Everybody the file notifies, each with its place there."""
+        teams = [(("teams", name), team.notify) for name, team in self.teams.items()]
+        return tuple(
+            ((*path, "notify", index), entry)
+            for path, notify in (*teams, (("supervisors",), self.supervisors.notify))
+            for index, entry in enumerate(notify)
+        )
+
+    @property
+    def notices_from(self) -> str:
+        """The mail account that notices leave by; empty: the only one that sends."""
+        return self.notify_from or self.reply_from.get("email", "")
+
+    def _addressees(
+        self, team: str, notify: Iterable[Notify], kind: NoticeKind, agent: str = ""
+    ) -> Iterator[Addressee]:
         for entry in notify:
-            target = Target(kind=entry.kind, address=entry.address, name=name)
+            target = manners.target(self, entry, kind, team, agent)
             yield target, self._quiet(entry.quiet_hours or self.quiet_hours)
 
     def _quiet(self, hours: QuietHours | None) -> Quiet | None:
         if hours is None:
             return None
         return Quiet(hours.start, hours.end, hours.timezone or self.timezone, hours.spared)
+
+    def own_words(self, kind: str, language: str) -> tuple[str, str]:
+        """(subject, text) of what customers read, by the policy; each empty for the built-in."""
+        base = language.lower().partition("-")[0]
+        spoken = language.lower() if base in LANGUAGES else "en"
+        found = self.templates.find(kind, language) or self.templates.find(kind, spoken)
+        return ("", "") if found is None else (found.subject or "", found.text or "")
 
     # --- until when ------------------------------------------------------------------------
 

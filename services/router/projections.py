@@ -166,8 +166,8 @@ async def _update_messages(desk: Desk) -> None:
         match change.event:
             case ev.ReplySent(message_id=id, provider_id=provider_id):
                 rows[id] = ("sent", provider_id, "")
-            case ev.ReplyFailed(message_id=id, code=code, reason=reason):
-                rows[id] = ("failed", rows.get(id, ("", "", ""))[1], f"{code}: {reason}")
+            case ev.ReplyFailed(message_id=id) as failed:
+                rows[id] = ("failed", rows.get(id, ("", "", ""))[1], _why(failed))
             case ev.ReplyDoubtful(message_id=id, reason=reason):
                 rows[id] = ("unknown", "", reason)
             case ev.DeliveryStatusChanged(message_id=id, status=status):
@@ -184,6 +184,12 @@ async def _update_messages(desk: Desk) -> None:
             "AS new (id, state, provider_id, error) WHERE messages.id = new.id",
             list(rows), *zip(*rows.values(), strict=True),
         )  # fmt: skip
+
+
+def _why(failed: ev.ReplyFailed) -> str:
+    """What an agent reads beside a reply that did not arrive."""
+    instead = f"; permitted: a switch to {', '.join(failed.permitted)}" if failed.permitted else ""
+    return f"{failed.code}: {failed.reason}{instead}"
 
 
 def _json(value: Any) -> str:

@@ -25,7 +25,8 @@ _LOG = structlog.get_logger()
 
 def service(runtime: Runtime) -> Service:
     """Consumes both topics, runs the clock, serves the inbox."""
-    policies = Policies(runtime.engine, runtime.accounts.channels())
+    senders = frozenset(account.name for account in runtime.accounts if can_send(account))
+    policies = Policies(runtime.engine, runtime.accounts.channels(), senders)
     handlers = Handlers(runtime, policies)
     clock = Clock(handlers)
     erasing = Erasing(handlers)

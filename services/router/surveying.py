@@ -22,6 +22,7 @@ from services.router.rules.model import Survey
 from services.router.turn import Turn
 from shared import events as ev
 from shared.events import Channel
+from shared.notices.filling import fill
 
 STANDS: Final = timedelta(days=7)
 # After an outage: later than this nobody remembers the matter.
@@ -122,8 +123,10 @@ def _reason(turn: Turn, asking: Asking, survey: Survey, due: datetime, found: _W
 def _ask(turn: Turn, survey: Survey, way: _Way) -> None:
     """Nothing of the matter stands in it: an address may only claim to be theirs (DESIGN 5.9)."""
     case = turn.case
-    low, high = survey.scale
-    scale = say("survey_scale", case.language, low=str(low), high=str(high))
+    low, high = map(str, survey.scale)
+    scale = say("survey_scale", case.language, low=low, high=high)
+    subject, text = turn.policy.own_words("survey", case.language)
+    filled = {"question": survey.question, "low": low, "high": high}
     message_id = uuid5(case.id, "survey")
     turn.record(
         ev.ReplyRequested(
@@ -131,11 +134,11 @@ def _ask(turn: Turn, survey: Survey, way: _Way) -> None:
             account=way.account,
             channel=way.channel,
             recipient=way.route.identity,
-            text=f"{survey.question}\n\n{scale}",
+            text=fill(text, filled) or f"{survey.question}\n\n{scale}",
             answers=0,
             human=False,
             author="regie",
-            subject=say("survey_subject", case.language),
+            subject=fill(subject, filled) or say("survey_subject", case.language),
             references=way.route.references,
             template=way.template,
             reply_window_closes_at=way.route.window_closes_at,

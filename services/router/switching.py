@@ -12,6 +12,7 @@ from services.router.phrases import say
 from services.router.policy import Policy
 from services.router.rules.model import SwitchRow
 from shared import codes
+from shared.notices.filling import fill
 
 
 def find_row(
@@ -71,13 +72,17 @@ def tried(
     return tuple(trail)
 
 
-def invitation(to_channel: str, way: Way, code: str, subject: str, language: str) -> str:
-    """What the customer reads on the old channel. Using the code is consent."""
+def invitation(
+    to_channel: str, way: Way, code: str, subject: str, language: str, own: str = ""
+) -> str:
+    """What the customer reads on the old channel, in the policy's `own` words where it has some.
+    Using the code is consent."""
     about = say("about", language, subject=subject) if subject else ""
     name = phrases.channel_name(to_channel, language)
-    return say(
-        "invite", language, about=about, channel=name, how=_how(to_channel, way, code, language)
-    )
+    how = _how(to_channel, way, code, language)
+    if own:
+        return fill(own, {"about": about, "channel": name, "how": how})
+    return say("invite", language, about=about, channel=name, how=how)
 
 
 def _how(to_channel: str, way: Way, code: str, language: str) -> str:

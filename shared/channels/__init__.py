@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import httpx
@@ -170,6 +170,7 @@ class Outgoing:
     template      name of a template to use instead of free text
     files         what `attachments` name, with their bytes
     reply_window_closes_at  until when a person may answer freely, where the channel says so
+    notice        to our own people or a partner, by mail: an answer to it is no customer's
     """
 
     id: UUID
@@ -184,6 +185,7 @@ class Outgoing:
     automatic: bool = False
     reply_window_closes_at: datetime | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    notice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +214,22 @@ class Media(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing `regie doctor` looked at. `advice` tells what to do where it is not `ok`."""
+    """One thing `regie doctor` looked at. `advice` tells what to do where it is not `ok`.
+
+    about  `reach`: whether the provider answers; `subscription`: whether what comes in comes here
+    """
 
     what: str
     ok: bool
     advice: str = ""
+    about: Literal["account", "reach", "subscription"] = "account"
 
 
 class Health(Protocol):
-    """Asks the provider whether the account can be reached, may send, and is subscribed."""
+    """Asks the provider whether the account can be reached, may send, and is subscribed.
+
+    Which addresses are ours, `shared.channels.hooks` says.
+    """
 
     async def examine(self, account: Account, http: httpx.AsyncClient) -> Sequence[Finding]:
         """Sends nothing to any customer and changes nothing; bounds its own time (15 s)."""

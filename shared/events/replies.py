@@ -43,9 +43,12 @@ class ReplySent(Event, frozen=True):
 
 
 class ReplyFailed(Event, frozen=True):
+    """It did not reach the customer. `permitted`: the channels the case may switch to instead."""
+
     message_id: UUID
     code: str
     reason: str
+    permitted: tuple[Channel, ...] = ()
 
 
 class ReplyDoubtful(Event, frozen=True):

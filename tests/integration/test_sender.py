@@ -432,7 +432,8 @@ async def test_a_reply_whose_window_closed_before_the_first_try_is_dropped(
     async with room.sending():
         await room.settled("dropped")
     (report,) = await room.reports()
-    assert (report.status, report.code) == ("dropped", "expired")
+    assert (report.status, report.code) == ("dropped", "window_closed")
+    assert "send a template, or offer a permitted switch" in report.reason
     assert room.endpoint.requests == []
 
 

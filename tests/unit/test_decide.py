@@ -222,7 +222,8 @@ def test_what_arrives_overdue_is_breached_apart_without_reminders() -> None:
     assert clock.warn_at == ()
     breach = story.tell(PassTime(after(days=7, minutes=1)), after(days=7, minutes=1))[0]
     assert breach.arrived_late
-    assert breach.notify == ()
+    assert {target.name for target in breach.notify} == {"parcels", "supervisors"}
+    assert {target.digest.over for target in breach.notify} == {0}  # nobody is told of it alone
 
 
 def test_an_automatic_mail_starts_no_clock() -> None:

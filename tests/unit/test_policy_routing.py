@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from services.router import switching
@@ -14,7 +15,7 @@ from services.router.commands import Way
 from services.router.policy import Facts, Policy, Step
 from services.router.trial.examples import run_tests
 from shared.durations import Duration
-from shared.events import Identity, Target
+from shared.events import Digest, Identity, Target
 
 POLICY = Policy.parse(
     (Path(__file__).parents[2] / "deploy" / "policy.yaml").read_text(encoding="utf-8"),
@@ -217,8 +218,11 @@ def test_nothing_promised() -> None:
 
 
 def test_whom_to_tell() -> None:
-    desk = Target(kind="webhook", address="http://127.0.0.1:9901/frontdesk", name="frontdesk")
-    boss = Target(kind="webhook", address="http://127.0.0.1:9901/supervisors", name="supervisors")
+    digest = Digest(over=5, every=timedelta(minutes=15))
+    desk, boss = (
+        Target(kind="webhook", address=f"http://127.0.0.1:9901/{name}", name=name, digest=digest)
+        for name in ("frontdesk", "supervisors")
+    )
     assert POLICY.notify_team("frontdesk", FRIDAY, "normal") == (desk,)
     assert POLICY.notify_supervisors(FRIDAY, "normal") == (boss,)
     assert POLICY.notify_named(POLICY.on_breach.notify, "frontdesk", FRIDAY, "normal") == (
@@ -226,6 +230,11 @@ def test_whom_to_tell() -> None:
         boss,
     )
     assert POLICY.notify_team("nobody", FRIDAY, "normal") == ()
+    # what is urgent never waits, and what came overdue always does
+    urgent = msgspec.structs.replace(desk, digest=None)
+    assert POLICY.notify_team("frontdesk", FRIDAY, "urgent") == (urgent,)
+    (late,) = POLICY.together([urgent])
+    assert late.digest == Digest(over=0, every=timedelta(minutes=15))
     assert (POLICY.fallback_of("claims"), POLICY.fallback_of("frontdesk")) == ("frontdesk", "")
     assert POLICY.has_team("carrier")
     assert not POLICY.has_team("nobody")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from shared import yamlfile
 from shared.errors import Misconfigured
-from shared.named_targets import webhooks_in
+from shared.named_targets import urls_in
 
 
-def webhooks_in_policy(file: str) -> list[str]:
-    """The webhooks of the policy file loaded at start, each once; none without a file.
+def urls_in_policy(file: str) -> list[tuple[str, str]]:
+    """(kind, URL) of all that the policy file loaded at start notifies at, each once; none without
+    a file.
 
     Raises Misconfigured when it cannot be read.
     """
@@ -20,4 +21,5 @@ def webhooks_in_policy(file: str) -> list[str]:
         source = Path(file).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"REGIE_POLICY_FILE: {file} cannot be read: {error}") from error
-    return list(dict.fromkeys(url for _, url in webhooks_in(yamlfile.read(source, file).data)))
+    found = urls_in(yamlfile.read(source, file).data)
+    return list(dict.fromkeys((str(path[-1]), url) for path, url in found))

@@ -26,7 +26,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Webhook:
-    """Posts each delivery to its URL. `timeout`: seconds until the answer begins."""
+    """Posts each delivery to its URL. `timeout`: seconds it may take in all."""
 
     def __init__(
         self, http: httpx.AsyncClient, now: Callable[[], datetime], timeout: float = TIMEOUT
@@ -48,11 +48,12 @@ class Webhook:
 
     async def _post(self, delivery: Delivery, body: bytes) -> Answer:
         headers = signed(delivery, body, self._now())
+        until = asyncio.get_running_loop().time() + self._timeout
         try:
             request = self._http.build_request(
-                "POST", delivery.address, content=body, headers=headers
+                "POST", delivery.url or delivery.address, content=body, headers=headers
             )
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout_at(until):
                 given = await self._http.send(request, stream=True)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
             raise TargetError("forbidden", str(error)) from error
@@ -65,7 +66,7 @@ class Webhook:
             ) from error
         try:
             pause = retry_after(given.headers.get("retry-after", ""), self._now())
-            return Answer(given.status_code, await _start_of(given), retry_after=pause)
+            return Answer(given.status_code, await _start_of(given, until), retry_after=pause)
         finally:
             await given.aclose()
 
@@ -101,11 +102,12 @@ def retry_after(given: str, now: datetime) -> float | None:
     return max((at - now).total_seconds(), 0.0)
 
 
-async def _start_of(response: httpx.Response) -> str:
+async def _start_of(response: httpx.Response, until: float) -> str:
     """The first 16 kB, or as much as comes soon: the status has said what matters."""
     read = bytearray()
+    soon = asyncio.get_running_loop().time() + _ANSWER_SECONDS
     try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
+        async with asyncio.timeout_at(min(soon, until)):
             async for part in response.aiter_raw():
                 read += part
                 if len(read) >= LARGEST_ANSWER:

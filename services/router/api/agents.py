@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
@@ -15,25 +15,30 @@ from services.router import agents
 from services.router.agents import Presence, Profile
 from services.router.api.actions import Body
 from services.router.handlers import Handlers
+from services.router.api.own_addresses import own_notify
 from services.router.policy import Policy
 from shared.database import transaction
 from shared.errors import Forbidden, Invalid, NotFound
+from shared.guard import Guard
 from shared.security import Caller, caller
 from shared.web import decode_cursor, encode_cursor
 from shared.yamlfile import nearest
 
 Agent = Annotated[Caller, Depends(caller("agent"))]
 Name = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$", description="or `me`")]
+_OWN: Final = frozenset(("presence", "notify"))  # what is an agent's own to say
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class AgentBody(Body):
-    """What changes; the rest stays. `capacity` null: the team's; `teams` empty: as the keys say."""
+    """What changes; the rest stays. `capacity` null: the team's; `teams` empty: as the keys say.
+    `notify` are entries as in the policy: where reminders of their own cases go, too."""
 
     presence: Presence = "online"
     skills: Annotated[list[Word], Field(max_length=200)] = Field(default_factory=list)
     capacity: Annotated[int, Field(ge=0, le=10_000)] | None = None
     teams: Annotated[list[Word], Field(max_length=200)] = Field(default_factory=list)
+    notify: Annotated[list[dict[str, Any]], Field(max_length=5)] = Field(default_factory=list)
 
 
 class AgentItem(BaseModel):
@@ -42,6 +47,7 @@ class AgentItem(BaseModel):
     capacity  what they may have at most, in the policy's weights; null: what the team lets them
     teams     whose work they are given
     load      the weights of their cases whose clock runs
+    notify    where they are reminded of their own cases; null: theirs and an admin's to see
     """
 
     name: str
@@ -51,6 +57,7 @@ class AgentItem(BaseModel):
     teams: list[str]
     load: float
     given_at: datetime | None
+    notify: list[dict[str, Any]] | None
 
 
 class AgentPage(BaseModel):
@@ -62,6 +69,7 @@ class Agents:
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
         self._engine = handlers.runtime.engine
+        self._allowed = Guard.of(handlers.runtime.settings.allow_private_targets)
 
     async def page(self, cursor: str | None, limit: int) -> AgentPage:
         after = decode_cursor(cursor, tuple[str])[0] if cursor else ""
@@ -69,7 +77,7 @@ class Agents:
         now = self._handlers.runtime.now()
         async with transaction(self._engine) as connection:
             found = await agents.page(connection, now, after, limit + 1)
-            shown = await self._items(connection, found[:limit])
+            shown = await self._items(connection, who, found[:limit])
         more = len(found) > limit
         return AgentPage(items=shown, next_cursor=encode_cursor(shown[-1].name) if more else None)
 
@@ -78,23 +86,25 @@ class Agents:
             profile = await self._find(connection, who, name)
             if profile is None:
                 raise _unknown(name)
-            return (await self._items(connection, [profile]))[0]
+            return (await self._items(connection, who, [profile]))[0]
 
     async def change(self, who: Caller, name: str, body: AgentBody) -> AgentItem:
         name = who.actor if name == "me" else name
         policy = self._handlers.policies.current
         _check_own(who, name, body)
         _check_words(body, policy)
+        values = body.model_dump(include=body.model_fields_set)
+        if "notify" in values:
+            values["notify"] = own_notify(body.notify, self._allowed)
         now = self._handlers.runtime.now()
         async with transaction(self._engine) as connection:
             before = await self._find(connection, who, name)
-            if name != who.actor or body.model_fields_set - {"presence"}:
+            if name != who.actor or body.model_fields_set - _OWN:
                 _check_scope(who, before or Profile(name), body, policy)
             await agents.seize(connection, name)
-            values = body.model_dump(include=body.model_fields_set)
             await agents.change(connection, name, values, now)
             after = await self._find(connection, who, name)
-            return (await self._items(connection, [after or Profile(name)]))[0]
+            return (await self._items(connection, who, [after or Profile(name)]))[0]
 
     async def _find(self, connection: AsyncConnection, who: Caller, name: str) -> Profile | None:
         """By a row or a key; the caller is always there, also without either."""
@@ -109,14 +119,15 @@ class Agents:
         return replace(own, keyed=tuple(sorted(who.teams)), everywhere=not who.teams)
 
     async def _items(
-        self, connection: AsyncConnection, profiles: Sequence[Profile]
+        self, connection: AsyncConnection, who: Caller, profiles: Sequence[Profile]
     ) -> list[AgentItem]:
         policy = self._handlers.policies.current
         loads = await agents.loads(connection, policy, [profile.name for profile in profiles])
-        return [_item(profile, loads[profile.name], policy) for profile in profiles]
+        return [_item(who, profile, loads[profile.name], policy) for profile in profiles]
 
 
-def _item(profile: Profile, load: float, policy: Policy) -> AgentItem:
+def _item(who: Caller, profile: Profile, load: float, policy: Policy) -> AgentItem:
+    sees = profile.name == who.actor or who.may("admin")  # an address is a secret to write to
     return AgentItem(
         name=profile.name,
         presence=profile.presence or "away",
@@ -125,6 +136,7 @@ def _item(profile: Profile, load: float, policy: Policy) -> AgentItem:
         teams=profile.teams_in(policy),
         load=load,
         given_at=profile.given_at,
+        notify=[dict(each) for each in profile.notify] if sees else None,
     )
 
 
@@ -139,9 +151,10 @@ def _check_own(who: Caller, name: str, body: AgentBody) -> None:
         return
     if name != who.actor:
         raise Forbidden(f"only {name} or a supervisor may change this: you are {who.actor}")
-    if others := sorted(body.model_fields_set - {"presence"}):
+    if others := sorted(body.model_fields_set - _OWN):
         raise Forbidden(
-            f"{' and '.join(others)}: a supervisor's to set; your own presence you may change"
+            f"{' and '.join(others)}: a supervisor's to set; your own presence and notify you may "
+            "change"
         )
 
 
@@ -195,8 +208,8 @@ def routes(handlers: Handlers) -> APIRouter:
     @router.patch("/{name}", response_model=AgentItem)
     @router.put("/{name}", response_model=AgentItem)
     async def change(name: Name, who: Agent, body: AgentBody) -> Any:
-        """Changes what the body names. Presence is one's own to change, or a supervisor's;
-        skills, capacity and teams are a supervisor's. `me` is the caller.
+        """Changes what the body names. Presence and `notify` are one's own to change, or a
+        supervisor's; skills, capacity and teams are a supervisor's. `me` is the caller.
         """
         return await found.change(who, name, body)
 

@@ -132,7 +132,8 @@ def _changing(router: APIRouter, handlers: Handlers) -> None:
     policies = handlers.policies
     allowed = Guard.of(handlers.runtime.settings.allow_private_targets)
     engine = handlers.runtime.engine
-    changes = Changes(policies, Checks(policies.accounts, allowed, engine, policies.turns))
+    checks = Checks(policies.accounts, allowed, engine, policies.turns, policies.senders)
+    changes = Changes(policies, checks)
 
     @router.put(
         "",

@@ -70,6 +70,7 @@ async def wipe_messages(connection: AsyncConnection, guests: Mapping[UUID, UUID]
     await _wipe_media(connection, [], list(guests))
     await raw.execute(_MESSAGES, list(guests), *_left(True), True)
     cases = list(set(guests.values()))
+    await raw.execute(_TOLD_THERE, cases, list(guests))
     await raw.execute(_PACKS_THERE, cases)
     await raw.execute(_DECISIONS_THERE, cases, list(guests))
     await _retell(connection, sorted(set(guests.values())), only=frozenset(guests))
@@ -185,6 +186,7 @@ _OF_CASES: Final = (
     "DELETE FROM partner_links WHERE case_id = ANY($1)",
     """DELETE FROM chat_lines WHERE case_id = ANY($1) OR message_id IN (
         SELECT id FROM messages WHERE case_id = ANY($1))""",
+    "DELETE FROM feed WHERE case_id = ANY($1)",
     """UPDATE attempts SET error = '', response = '' WHERE delivery_id IN (
         SELECT id FROM deliveries WHERE case_id = ANY($1))""",
 )
@@ -205,7 +207,7 @@ WHERE case_id = ANY($1)
 """
 _DROP_DELIVERIES: Final = """
 UPDATE deliveries SET state = 'dropped', ended_at = $2
-WHERE case_id = ANY($1) AND state = 'pending'
+WHERE case_id = ANY($1) AND state IN ('pending', 'held')
 """
 # What is being called right now must still read as what it is once the call returns.
 _DELIVERIES: Final = """
@@ -240,6 +242,13 @@ SELECT DISTINCT {_BLOBS.format("data")} FROM messages WHERE id = ANY($1) AND {_W
 _PACKS_THERE: Final = """
 UPDATE handoffs SET pack = pack - ARRAY['asked', 'conversation', 'files', 'subject']
 WHERE case_id = ANY($1)
+"""
+# What an endpoint said of it may repeat it.
+_TOLD_THERE: Final = """
+WITH told AS (DELETE FROM feed WHERE message_id = ANY($2) RETURNING event_id),
+sent AS (SELECT id FROM deliveries WHERE case_id = ANY($1)
+    AND event_id IN (SELECT event_id FROM told))
+UPDATE attempts SET response = '', error = '' WHERE delivery_id IN (SELECT id FROM sent)
 """
 _DECISIONS_THERE: Final = """
 UPDATE decisions SET data = decisions.data || '{"inputs": {}}' FROM case_events

@@ -1,6 +1,7 @@
 """What a policy that can be read may still get wrong: hours that never come, and what has no use.
 
-All but the hours are warnings: such a policy can rule, only not as its author thinks.
+All but the hours and the words of templates are warnings: such a policy can rule, only not as its
+author thinks.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from services.router.calendars import NeverOpen
 from services.router.policy_terms import PolicyTerms
 from services.router.rules.model import CalendarSection, ServiceLevelRule, SwitchRow
 from services.router.rules.reach import alternatives
+from services.router.rules.templates import template_problems
 from shared.durations import Duration
 from shared.yamlfile import Document, Path, Problem
 
@@ -31,6 +33,7 @@ def policy_problems(policy: PolicyTerms, document: Document) -> Iterator[Problem
     yield from _waits_in_vain(policy, document)
     yield from _hidden_switches(policy, document)
     yield from _too_heavy(policy, document)
+    yield from template_problems(policy, document)
 
 
 # --- hours -----------------------------------------------------------------------------------

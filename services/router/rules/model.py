@@ -6,6 +6,7 @@ of their calendar, all others wall clock; see `rules/values` for the kinds of va
     people    calendars, teams, whom to tell and when not, customers
     routing   routing and its targets, service levels and their escalation, breaches
     switches  the matrix of channel switches, handoffs
+    templates words instead of the built-in ones
     examples  tests and journeys
 """
 
@@ -36,10 +37,12 @@ from services.router.rules.routing import (
 )
 from services.router.rules.section import Section
 from services.router.rules.switches import Handoff, PingPong, SwitchReason, SwitchRow
+from services.router.rules.templates import Templates
 from services.router.rules.values import (
     Count,
     IdentityText,
     Kept,
+    Language,
     Lease,
     NotEmpty,
     ReceiverName,
@@ -81,6 +84,7 @@ __all__ = [
     "SwitchReason",
     "SwitchRow",
     "Team",
+    "Templates",
 ]
 
 # --- what about ------------------------------------------------------------------------------
@@ -161,11 +165,16 @@ class Retention(Section):
 class PolicyFile(Section):
     """The whole file. Teams, routing and service levels must be there; the rest has defaults.
 
-    weights  what a running case on a channel counts against its agent's capacity; 1 by default
+    language     of what our own people are told, where they ask for no other
+    notify_from  the mail account that notices leave by; by default that of `reply_from`, or the
+                 only one that sends
+    templates    words instead of the built-in ones
+    weights      what a running case on a channel counts against its agent's capacity; 1 by default
     """
 
     name: str = "policy"
     timezone: Zone = ZoneInfo("UTC")
+    language: Language = "en"
     calendars: Mapping[str, CalendarSection] = Field(default_factory=dict)
     customers: Customers = Customers()
     shared_identities: tuple[IdentityText, ...] = ()
@@ -180,6 +189,8 @@ class PolicyFile(Section):
     return_unanswered_after: Lease | None = None
     weights: Mapping[Channel, Weight] = Field(default_factory=dict)
     quiet_hours: QuietHours | None = None
+    notify_from: str | None = None
+    templates: Templates = Templates()
     digest: Digest | None = None
     reply_window_margin: WallClock = Duration(1, "h")
     reply_from: Mapping[Channel, str] = Field(default_factory=dict)

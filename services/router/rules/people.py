@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, StrictBool, model_validator
 
@@ -15,12 +15,15 @@ from services.router.rules.values import (
     Day,
     Hours,
     IdentityText,
+    Language,
     MailAddress,
     OneOrMore,
     OwnTeamName,
     Region,
     Spans,
     TimeOfDay,
+    TopicUrl,
+    Urgency,
     Url,
     Zone,
 )
@@ -61,37 +64,66 @@ class QuietHours(Section):
         return self
 
 
-class Notify(Section):
-    """Somebody to tell: exactly one of `webhook` and `email`.
+NotifyKind = Literal["webhook", "email", "slack", "teams", "ntfy"]
+KINDS: Final[tuple[NotifyKind, ...]] = get_args(NotifyKind)
+_HOSTS: Final[Mapping[str, NotifyKind]] = {
+    "hooks.slack.com": "slack",
+    "logic.azure.com": "teams",
+    "powerplatform.com": "teams",
+    "webhook.office.com": "teams",
+    "ntfy.": "ntfy",
+}
 
+
+class Notify(Section):
+    """Somebody to tell: exactly one of `webhook`, `email`, `slack`, `teams` and `ntfy`.
+
+    slack        the address of an incoming webhook
+    teams        of a workflow that takes a card
+    ntfy         of a topic; `priority` is ntfy's, 1 to 5, by default that of the kind of notice
+    language     of what people read; by default the file's
     quiet_hours  this recipient's own; by default the file's
     """
 
     webhook: Url | None = None
     email: MailAddress | None = None
+    slack: Url | None = None
+    teams: Url | None = None
+    ntfy: TopicUrl | None = None
+    priority: Urgency | None = None
+    language: Language | None = None
     quiet_hours: QuietHours | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _of_a_kind(cls, given: Any) -> Any:
         if isinstance(given, str):
-            kind = "webhook" if "/" in given or "@" not in given else "email"
-            raise ValueError(f"say what it is: write {{{kind}: {given}}}")
+            raise ValueError(f"say what it is: write {{{_kind_for(given)}: {given}}}")
         return given
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Notify:
-        if (self.webhook is None) == (self.email is None):
-            raise ValueError("give one of webhook and email: {webhook: https://host/path}")
+        if sum(getattr(self, kind) is not None for kind in KINDS) != 1:
+            raise ValueError(f"give one of {', '.join(KINDS)}: {{webhook: https://host/path}}")
+        if self.priority is not None and self.ntfy is None:
+            raise ValueError("`priority` is for ntfy: leave it out, or give {ntfy: https://…}")
+        if self.language is not None and self.webhook is not None:
+            raise ValueError("a webhook gets data, which has no language: leave `language` out")
         return self
 
     @property
-    def kind(self) -> Literal["webhook", "email"]:
-        return "webhook" if self.email is None else "email"
+    def kind(self) -> NotifyKind:
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
     def address(self) -> str:
-        return self.webhook or self.email or ""
+        return str(getattr(self, self.kind))
+
+
+def _kind_for(given: str) -> NotifyKind:
+    if "@" in given and "/" not in given:
+        return "email"
+    return next((kind for part, kind in _HOSTS.items() if part in given), "webhook")
 
 
 class Supervisors(Section):
@@ -106,7 +138,7 @@ class Team(Section):
     capacity      what an agent has at most, in weights of cases whose clock runs; None: no bound
     give          waiting cases go to its online agents by themselves; else agents take them
     confidential  only members read its cases
-    external      a chain partner: gets handoffs by webhook or mail, has no agents here
+    external      a chain partner: gets handoffs by its `notify`, has no agents here
     """
 
     calendar: CalendarName | None = None

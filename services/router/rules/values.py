@@ -217,6 +217,30 @@ def _url(text: str) -> str:
     return text
 
 
+def _topic(text: str) -> str:
+    if not re.fullmatch(r"/(?:[^/]+/)*[-_A-Za-z0-9]{1,64}", urlsplit(text).path):
+        raise ValueError(f"`{text}` names no topic: write https://ntfy.sh/topic")
+    return text
+
+
+def _urgency(given: object) -> int:
+    """ntfy's priorities, by number or by name."""
+    names = ("min", "low", "default", "high", "max")
+    if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= len(names):
+        return given
+    if given == "urgent":
+        return len(names)
+    if given not in names:
+        raise ValueError(f"`{given}` is no priority of ntfy: write 1 to 5, or {', '.join(names)}")
+    return names.index(str(given)) + 1
+
+
+def _language(text: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", text, re.ASCII):
+        raise ValueError(f"`{text}` is no language: write nl, or nl-BE")
+    return text
+
+
 def _mail_address(text: str) -> str:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
         raise ValueError(f"`{text}` is no mail address: write desk@example.org")
@@ -317,6 +341,9 @@ Hours = Annotated[
 ]
 Region = Annotated[str, AfterValidator(_region)]
 Url = Annotated[str, AfterValidator(_url)]
+TopicUrl = Annotated[Url, AfterValidator(_topic)]
+Urgency = Annotated[int, PlainValidator(_urgency)]
+Language = Annotated[str, AfterValidator(_language)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 IdentityText = Annotated[str, AfterValidator(_identity)]
 Count = Annotated[int, Strict(), Field(ge=1, le=10_000)]

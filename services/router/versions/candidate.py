@@ -7,7 +7,7 @@ told at once, each with its line and field.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,12 +45,14 @@ class Checks:
     allowed   REGIE_ALLOW_PRIVATE_TARGETS
     engine    what operators' files named is read there; no connection is held meanwhile
     turns     of the process
+    senders   the accounts that can send; None: not known
     """
 
     accounts: Mapping[str, Channel]
     allowed: Guard
     engine: AsyncEngine
     turns: Turns
+    senders: Collection[str] | None = None
 
     async def pass_all(self, source: str) -> Candidate:
         """Raises TooMany, and Invalid: `policy-invalid`, or `policy-tests-failed` where only tests
@@ -83,7 +85,7 @@ class Checks:
         policy = await asyncio.to_thread(_parse, source)
         problems = [
             *policy.warnings,
-            *check_accounts(policy, self.accounts),
+            *check_accounts(policy, self.accounts, self.senders),
             *await check_targets(self.engine, policy, self.allowed),
         ]
         results = await asyncio.to_thread(run_tests, policy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -52,11 +52,19 @@ service_levels:
 class Policies:
     """Every router process follows the newest stored version that it can read.
 
+    `senders`: the accounts that can send, None where that is not known.
+
     A version is read once a process, whoever asks first: the others wait for that reading.
     """
 
-    def __init__(self, engine: AsyncEngine, accounts: Mapping[str, Channel]) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        accounts: Mapping[str, Channel],
+        senders: Collection[str] | None = None,
+    ) -> None:
         self.accounts = accounts
+        self.senders = senders
         self.turns = Turns()
         self._engine = engine
         self._current: Policy | None = None
@@ -168,7 +176,7 @@ class Policies:
 
     def _check(self, policy: Policy) -> None:
         """Against the accounts there are. Raises Misconfigured; what is useless is only logged."""
-        problems = check_accounts(policy, self.accounts)
+        problems = check_accounts(policy, self.accounts, self.senders)
         for problem in problems:
             if problem.warning:
                 _LOG.warning("policy", problem=str(problem))

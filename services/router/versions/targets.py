@@ -18,15 +18,24 @@ from services.router.versions import rows as versions
 from shared import yamlfile
 from shared.database import transaction
 from shared.guard import Forbidden, Guard, Origin, origin_of
-from shared.named_targets import origins_of, webhooks_in
+from shared.named_targets import origins_of, urls_in
 from shared.yamlfile import Path, Problem
 
+_OR_IN_THE_FILE = ", or into the operator's policy file"
 _WRONG = "leads nowhere: write https://host/path, with a port up to 65535 if any"
 
 
+def refusal_of_own(url: str, allowed: Guard) -> str:
+    """Why an agent may not be notified there; empty if they may. What a policy file names is the
+    operator's word for teams, and permits an agent nothing."""
+    if not (why := _refusal(url, allowed)):
+        return ""
+    return why.removesuffix(_OR_IN_THE_FILE)
+
+
 async def check_targets(engine: AsyncEngine, policy: Policy, allowed: Guard) -> list[Problem]:
-    """What is wrong with its webhooks. `allowed` is REGIE_ALLOW_PRIVATE_TARGETS."""
-    urls = dict(webhooks_in(policy.document.data))
+    """What is wrong with the URLs it notifies at. `allowed` is REGIE_ALLOW_PRIVATE_TARGETS."""
+    urls = dict(urls_in(policy.document.data))
     refused = _refused(urls, allowed)
     if refused:
         async for origins in _operators(engine):
@@ -49,7 +58,7 @@ def _refusal(url: str, guard: Guard) -> str:
     try:
         guard.permit_unresolved(*origin)
     except Forbidden as error:
-        return f"{error}, or into the operator's policy file"
+        return f"{error}{_OR_IN_THE_FILE}"
     return ""
 
 
@@ -72,4 +81,4 @@ def _origins(source: str) -> frozenset[Origin]:
         data = yamlfile.read(source, "policy").data
     except yamlfile.FileError:
         return frozenset()
-    return origins_of(url for _, url in webhooks_in(data))
+    return origins_of(url for _, url in urls_in(data))

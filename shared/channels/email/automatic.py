@@ -131,6 +131,7 @@ def _signs_of_a_reply(mail: Mail, envelope_sender: str | None, our_domain: str) 
         "null sender": nobody and (answers or ANSWER.match(subject) is not None),
         "receipt of a ticket": _is_ticket_receipt(mail, answers, our_domain),
         "our own": _is_ours(headers, our_domain),
+        "answers a notice": _answers_a_notice(headers, our_domain),
     }
     return [sign for sign, present in found.items() if present]
 
@@ -214,6 +215,16 @@ def _precedences(headers: Headers) -> set[str]:
 
 def _answers_us(headers: Headers, our_domain: str) -> bool:
     return any(_is_our_id(each, our_domain) for each in message_ids(headers.raw("In-Reply-To")))
+
+
+def _answers_a_notice(headers: Headers, our_domain: str) -> bool:
+    """What a colleague writes under a reminder is no customer's message: nobody waits for it."""
+    named = (headers.raw("In-Reply-To"), headers.raw("References"))
+    return any(
+        each.lower().startswith("<regie.notice.") and _is_our_id(each, our_domain)
+        for header in named
+        for each in message_ids(header)
+    )
 
 
 def _is_ours(headers: Headers, our_domain: str) -> bool:

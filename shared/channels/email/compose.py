@@ -43,6 +43,11 @@ def message_id(id: UUID, account: Account) -> str:
     return f"<regie.{id}@{domain_of(own_address(account))}>"
 
 
+def notice_id(id: UUID, account: Account) -> str:
+    """The same of a notice to our own people, so that an answer to it is known for one."""
+    return f"<regie.notice.{id}@{domain_of(own_address(account))}>"
+
+
 def compose(message: Outgoing, account: Account, at: datetime) -> bytes:
     """The mail, ready for DATA, with the message's files.
 
@@ -64,14 +69,17 @@ def compose(message: Outgoing, account: Account, at: datetime) -> bytes:
 
 def threading(message: Outgoing, account: Account) -> dict[str, str]:
     """The headers that bind the mail to its thread, and mark one that no person wrote."""
-    own = message_id(message.id, account)
+    own = notice_id(message.id, account) if message.notice else message_id(message.id, account)
     # Some providers give the mail another Message-ID: by this a bounce or a loop still shows ours.
     headers = {"Message-ID": own, "X-Regie-Origin": own}
     references = [each for each in message.references if _is_id(each)][:_MOST_REFERENCES]
     if references:
         headers["In-Reply-To"] = references[0]
         headers["References"] = " ".join(reversed(references))
-    if message.automatic:
+    if message.notice:
+        headers["Auto-Submitted"] = "auto-generated"
+        headers["X-Auto-Response-Suppress"] = "All"
+    elif message.automatic:
         headers["Auto-Submitted"] = "auto-replied"
         headers["X-Auto-Response-Suppress"] = "OOF, AutoReply"
     return headers
@@ -99,7 +107,7 @@ def subject_of(message: Outgoing, account: Account) -> str:
     subject = _one_line(message.subject)
     if message.references:
         subject = f"Re: {_PREFIXES.sub('', subject, count=1)}".strip()
-    if not account.settings.get("subject_tag"):
+    if message.notice or not account.settings.get("subject_tag"):
         return subject or "(no subject)"
     tag = subject_tag(own_address(account), message.case_id, _secret(account, "subject_tag"))
     return subject if tag in subject.upper() else f"{subject} {tag}".strip()
@@ -115,7 +123,7 @@ def return_address(message: Outgoing, account: Account) -> str:
 
 def reply_to(message: Outgoing, account: Account) -> str:
     """Where answers are asked to go: our address with the case's token; empty for From's own."""
-    if not account.settings.get("plus_addressing"):
+    if message.notice or not account.settings.get("plus_addressing"):
         return ""
     secret = _secret(account, "plus_addressing")
     return reply_address(own_address(account), message.case_id, secret)

@@ -129,9 +129,9 @@ class _Reader:
 
     def _start(self, tag: Tag) -> None:
         name = tag.name
-        if self._hidden_from and self._open[self._hidden_from - 1] == "head":
-            if name not in _IN_HEAD:
-                self._close("head")
+        in_head = self._hidden_from and self._open[self._hidden_from - 1] == "head"
+        if in_head and name not in _IN_HEAD:
+            self._close("head")
         if name in _BLOCKS and self._open[-1:] == ["p"]:
             self._close("p")
         if name == "li" and self._open[-1:] == ["li"]:

@@ -39,9 +39,7 @@ def parameters(raw: bytes) -> tuple[str, dict[str, str]]:
 
     Of a parameter given twice the first counts, but RFC 2231's form before the plain one.
     """
-    line = decode(raw).text if b"\x1b" in raw or not raw.isascii() else raw.decode("ascii")
-    start = line.lstrip()
-    head, mark, rest = start.partition(";")
+    head, mark, rest = decode(raw).text.lstrip().partition(";")
     if "(" in head:
         head = _COMMENT.sub(" ", head)
     value = _value(head)

@@ -15,9 +15,11 @@ from shared.channels.email.files import File
 from shared.channels.email.headers import Headers, message_ids, read_headers
 from shared.channels.email.mime import Mail, headers_of
 
-# The Message-ID of what we send (compose.py): the message's own id, at the account's domain.
+# The Message-ID of what we send (compose.py): the message's own id, at the account's domain. With
+# `notice.` before it, it went to our own people.
 OUR_ID: Final = re.compile(
-    r"<regie\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})@([a-z0-9.-]{1,253})>", re.IGNORECASE
+    r"<regie\.(?:notice\.)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})@([a-z0-9.-]{1,253})>",
+    re.IGNORECASE,
 )
 _COPIED: Final = re.compile(
     r"^[ \t>]*(?:X-)?(?:Original-)?Message-ID:[ \t]*\n?[ \t>]*(<[^<>\s]{3,300}>)",

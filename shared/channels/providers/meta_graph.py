@@ -47,7 +47,7 @@ class Codes:
     """A channel's error codes. A subcode says more than its code, so it goes first.
 
     codes     class → codes; subcodes: class → subcodes
-    pauses    seconds to wait by code, where Meta names none
+    pauses    seconds to wait with the same reader, by code, where Meta names none
     hints     what to do about a code or subcode, where Meta's own words do not say
     """
 
@@ -133,7 +133,7 @@ def _send_error(
 ) -> SendError:
     again = name in _AGAIN
     wait = retry_after(response) or _regained(response) or pause if again else None
-    return SendError(name, reason, again=again, retry_after=wait)
+    return SendError(name, reason, again=again, retry_after=wait, one_reader=pause is not None)
 
 
 def _doubtful(response: httpx.Response) -> SendError:

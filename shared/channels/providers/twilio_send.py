@@ -83,7 +83,8 @@ def _words(message: Outgoing, account: Account) -> dict[str, Any]:
     if not all(urls):
         raise SendError(
             "rejected",
-            "Twilio fetches files from a public address: set REGIE_PUBLIC_URL, or answer with a link",
+            "Twilio fetches files from a public address: set REGIE_PUBLIC_URL, "
+            "or send the text, with a link",
         )
     if not (text.strip() or urls):
         raise SendError("rejected", "there is no text to send")

@@ -65,7 +65,7 @@ CREATE TABLE replays (
 CREATE INDEX replays_open ON replays (touched_at) WHERE done_at IS NULL;
 CREATE INDEX replays_subscription ON replays (subscription_id, created_at);
 ALTER TABLE attempts ADD COLUMN target text NOT NULL DEFAULT '';
-CREATE INDEX attempts_target ON attempts (target, at DESC, delivery_id, number)
+CREATE INDEX attempts_target ON attempts (target, at, delivery_id, number)
     WHERE target <> '';
 CREATE INDEX deliveries_expiring ON deliveries (expires_at)
     WHERE effect = 'event' AND state = 'pending';
@@ -99,6 +99,9 @@ ALTER TABLE deliveries
     ADD COLUMN digest_every interval,
     ADD COLUMN digest_id uuid;
 CREATE INDEX deliveries_held ON deliveries (digest_id, id) WHERE state = 'held';
+CREATE INDEX deliveries_replies_expire ON deliveries (expires_at)
+    WHERE effect = 'reply' AND state = 'pending';
+ALTER TABLE agents ADD COLUMN notify jsonb NOT NULL DEFAULT '[]';
 """
 
 

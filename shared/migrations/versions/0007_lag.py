@@ -1,4 +1,4 @@
-"""What came in and what was handled, minute by minute."""
+"""What came in and what was handled: by account, the last of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ branch_labels = None
 depends_on = None
 
 SCRIPT = """
-SELECT 1;
+CREATE TABLE account_activity (
+    account text PRIMARY KEY,
+    last_in timestamptz,
+    last_out timestamptz,
+    failed_at timestamptz,
+    code text NOT NULL DEFAULT '',
+    reason text NOT NULL DEFAULT ''
+) WITH (fillfactor = 50);
 """
 
 

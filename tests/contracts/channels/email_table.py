@@ -138,7 +138,7 @@ TABLE: Final[Mapping[str, Row]] = {
     ),
     "encoded-word-in-quotes": Row("Hallo", sender="mueller@example.com", name="Müller"),
     "missing-message-id-and-from": Row("Wie ben ik?", sender="envelope@example.net"),
-    "broken-from": Row("Hallo", name=""),
+    "broken-from": Row("Hallo", name="Jan Jansen thuis"),
     "from-with-two-names": Row("Geloof mij.", sender="thief@evil.example"),
     "lost-indent": Row(
         "Hallo",

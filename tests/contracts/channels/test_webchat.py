@@ -243,7 +243,8 @@ def test_a_token_made_by_hand_is_read() -> None:
     [
         "", "x", "a.b.c", "..", signed() + "x", signed()[:-4], signed("an entirely wrong secret!!"),
         signed(exp=NOW - 61), signed(exp=NOW + 86_400 + 61), signed(exp="soon"), signed(exp=True),
-        signed(exp=float("nan")), signed(nbf=NOW + 61), signed(sub=""), signed(sub=None), signed(sub=["1"]),
+        signed(exp=float("nan")), signed(nbf=NOW + 61), signed(sub=""), signed(sub=None),
+        signed(sub=["1"]),
         signed(aud="other"), signed(aud=["x", "y"]), signed(alg="HS512"),
         signed(email="nobody", email_verified=True),
         # "none": signed by nobody (RFC 7519 section 6)

@@ -47,7 +47,9 @@ def mail(
     return start + ends.join([*lines, b"", content])
 
 
-def parts(*each: bytes | str, boundary: str = "b", close: bool = True, type: str = "mixed") -> bytes:
+def parts(
+    *each: bytes | str, boundary: str = "b", close: bool = True, type: str = "mixed"
+) -> bytes:
     """A mail of several parts; each is its header lines, an empty line, its content."""
     raw = [part.encode() if isinstance(part, str) else part for part in each]
     body = b"".join(b"--" + boundary.encode() + b"\r\n" + part + b"\r\n" for part in raw)

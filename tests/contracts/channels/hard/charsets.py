@@ -18,7 +18,9 @@ HEBREW: Final = "שלום, איפה החבילה שלי? היא הייתה אמ�
 def said(content: bytes, charset: str = "", encoding: str = "8bit") -> bytes:
     """A mail with this content, of this charset, as it says."""
     declared = f"; charset={charset}" if charset else ""
-    return mail(content, f"Content-Type: text/plain{declared}", f"Content-Transfer-Encoding: {encoding}")
+    return mail(
+        content, f"Content-Type: text/plain{declared}", f"Content-Transfer-Encoding: {encoding}"
+    )
 
 
 CHARSETS: Final[dict[str, Hard]] = {
@@ -77,7 +79,9 @@ CHARSETS: Final[dict[str, Hard]] = {
         said(b"ok \xed\xa0\xbd\xed\xb8\x80", "utf-8"), "ok 😀", guessed=True
     ),
     "half a surrogate": Hard(said(b"ok \xed\xa0\xbd ok", "utf-8"), "ok � ok", guessed=True),
-    "cut inside its last character": Hard(said(b"caf\xc3\xa9 \xe2\x82", "utf-8"), "café", guessed=True),
+    "cut inside its last character": Hard(
+        said(b"caf\xc3\xa9 \xe2\x82", "utf-8"), "café", guessed=True
+    ),
     "one paragraph of another charset": Hard(
         said("één ".encode() + "twéé".encode("latin-1"), "utf-8"), "één twéé", guessed=True
     ),
@@ -99,7 +103,9 @@ CHARSETS: Final[dict[str, Hard]] = {
     "no charset, japanese": Hard(said(JAPANESE.encode("cp932")), JAPANESE, guessed=True),
     "no charset, chinese": Hard(said(CHINESE.encode("gb18030")), CHINESE, guessed=True),
     "no charset, korean": Hard(said(KOREAN.encode("cp949")), KOREAN, guessed=True),
-    "no charset, one accent": Hard(said(b"Het caf\xe9 is dicht."), "Het café is dicht.", guessed=True),
+    "no charset, one accent": Hard(
+        said(b"Het caf\xe9 is dicht."), "Het café is dicht.", guessed=True
+    ),
     "bytes that windows-1252 has not": Hard(said(b"a\x81b \x9d", "iso-8859-1"), "ab", guessed=True),
     "nul and controls": Hard(said(b"Ha\0l\x07l\x1bo\x7f", "utf-8"), "Hallo"),
     "html says its charset itself": Hard(

@@ -70,7 +70,9 @@ AUTHORS: Final[dict[str, Hard]] = {
     "a name with a comma, encoded": _by(
         "=?utf-8?Q?Jansen=2C_Ren=C3=A9?= <jan@example.net>", name="Jansen, René"
     ),
-    "a name with quotes in it": _by('"Jan \\"J\\" Jansen" <jan@example.net>', name='Jan "J" Jansen'),
+    "a name with quotes in it": _by(
+        '"Jan \\"J\\" Jansen" <jan@example.net>', name='Jan "J" Jansen'
+    ),
     "a name in single quotes": _by("'Jan Jansen' <jan@example.net>"),
     "a name in a comment": _by("jan@example.net (Jan Jansen)"),
     "a name in an encoded comment": _by("jan@example.net (=?utf-8?q?Ren=C3=A9?=)", name="René"),
@@ -119,9 +121,7 @@ AUTHORS: Final[dict[str, Hard]] = {
     "a group of one": _by("Verkoop: Jan Jansen <jan@example.net>;"),
     "two authors": _by("Jan Jansen <jan@example.net>, Piet <piet@example.net>"),
     "two authors without a comma": _by("Jan Jansen <jan@example.net> Piet <piet@example.net>"),
-    "only a sender": Hard(
-        b"Sender: Jan Jansen <jan@example.net>\r\nSubject: Vraag\r\n\r\nHallo"
-    ),
+    "only a sender": Hard(b"Sender: Jan Jansen <jan@example.net>\r\nSubject: Vraag\r\n\r\nHallo"),
     "an empty author and a sender": Hard(
         mail(b"Hallo", "From: <>", "Sender: Jan Jansen <jan@example.net>")
     ),
@@ -142,7 +142,9 @@ BLOCKS: Final[dict[str, Hard]] = {
     "a mark in front": Hard(mail(start=b"\xef\xbb\xbf")),
     "empty lines in front": Hard(mail(start=b"\r\n\r\n")),
     "a blank in front": Hard(mail(start=b" ")),
-    "a mail folder's line in front": Hard(mail(start=b"From jan@example.net Thu Oct  1 10:00:00\r\n")),
+    "a mail folder's line in front": Hard(
+        mail(start=b"From jan@example.net Thu Oct  1 10:00:00\r\n")
+    ),
     "saved as utf-16": Hard(mail().decode().encode("utf-16")),
     "a blank before the colon": Hard(
         b"From : Jan Jansen <jan@example.net>\r\nSubject\t: Vraag\r\n\r\nHallo"
@@ -163,21 +165,19 @@ BLOCKS: Final[dict[str, Hard]] = {
         subject="een heel lang onderwerp",
     ),
     "no text": Hard(mail(b""), ""),
-    "no line after the headers": Hard(
-        b"From: Jan Jansen <jan@example.net>\r\nSubject: Vraag", ""
-    ),
+    "no line after the headers": Hard(b"From: Jan Jansen <jan@example.net>\r\nSubject: Vraag", ""),
     "no headers": Hard(b"\r\nHallo", sender="", name="", subject=""),
     "no headers, but a colon": Hard(
         b"Let op: dit is een tekst\r\n\r\nmet twee alinea's",
         "Let op: dit is een tekst\n\nmet twee alinea's",
-        sender="", name="", subject="",
+        sender="",
+        name="",
+        subject="",
     ),
     "two subjects": Hard(mail(b"Hallo", "Subject: Vraag", "Subject: Anders")),
     "a date of nobody": Hard(mail(b"Hallo", "Date: gisteren")),
     "a date beyond the calendar": Hard(mail(b"Hallo", "Date: Thu, 1 Oct 99999 10:00:00 +9999")),
-    "a header too long": Hard(
-        mail(b"Hallo", "X-Long: " + "x" * 70_000), beyond=("headers",)
-    ),
+    "a header too long": Hard(mail(b"Hallo", "X-Long: " + "x" * 70_000), beyond=("headers",)),
     "headers too long": Hard(
         mail(b"Hallo", *[f"X-Many-{n}: {'x' * 900}" for n in range(400)]), beyond=("headers",)
     ),
@@ -185,4 +185,4 @@ BLOCKS: Final[dict[str, Hard]] = {
         mail(b"Hallo", "To: " + ", ".join(f"a{n}@example.org" for n in range(1200))),
         beyond=("recipients",),
     ),
-}  # fmt: skip
+}

@@ -1,4 +1,4 @@
-"""`/v1/targets`: whom we notify, and their signing secrets."""
+"""`/v1/targets`: whom the policy notifies, and their signing secrets."""
 
 from __future__ import annotations
 
