@@ -17,6 +17,7 @@ import typer
 
 from services.cli import operations
 from services.cli.client import DataDir
+from services.cli.doctor import doctor
 from services.cli.erasures import erasures
 from services.cli.keys import keys
 from services.cli.policy import policy
@@ -46,7 +47,7 @@ app.add_typer(operations.positions, name="positions")
 app.add_typer(targets, name="targets")
 app.add_typer(erasures, name="erasures")
 app.command()(operations.lag)
-app.command()(operations.doctor)
+app.command()(doctor)
 
 
 def main() -> None:

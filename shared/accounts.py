@@ -57,6 +57,12 @@ class Account:
         """
         return self._secrets.get(name, ())
 
+    def hide(self, text: str) -> str:
+        """`text`, which others wrote, without any secret of this account."""
+        for secret in (each for listed in self._secrets.values() for each in listed):
+            text = text.replace(secret, "***")
+        return text
+
     def own_addresses(self) -> set[tuple[Scheme, str]]:
         """How customers address us here, as (scheme, value): never a customer's identity."""
         if self.channel not in OWN_ADDRESS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from socket import inet_aton
+from socket import AF_INET, AF_INET6, SOCK_DGRAM, inet_aton, socket
 from typing import Final, Literal
 
 Address = IPv4Address | IPv6Address
@@ -25,8 +25,9 @@ _METADATA: Final = tuple(
         "100.100.100.200/32",  # Alibaba Cloud
         "168.63.129.16/32",  # Azure
         "192.0.0.192/32",  # Oracle Cloud
-        "fd00:ec2::254/128",  # AWS
+        "fd00:ec2::/32",  # AWS: metadata, the credentials of pods, names, time
         "fd20:ce::254/128",  # Google Cloud
+        "fd00:c1::a9fe:a9fe/128",  # Oracle Cloud
         "fd00:42::42/128",  # Scaleway
     )
 )  # fmt: skip
@@ -51,11 +52,14 @@ _TEREDO: Final = IPv6Network("2001::/32")
 _6TO4: Final = IPv6Network("2002::/16")
 # Old ways of writing an IPv4 address in the last 32 bits: compatible, translated, local NAT64.
 _TAILED: Final = tuple(map(IPv6Network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48")))
-_NUMERIC: Final = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)$")
-# RFC 6761, RFC 6762 (and its appendix G), ICANN's `internal`, and the names inside Kubernetes.
+_NUMERIC: Final = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$", re.ASCII)
+_NAME: Final = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
+_LONGEST_NAME: Final = 253
+# RFC 6761, RFC 6762 (and its appendix G), RFC 7686, RFC 9476, ICANN's `internal`, and the names
+# inside Kubernetes.
 _INSIDE: Final = frozenset(
     ("localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "lan",
-     "svc")
+     "svc", "test", "invalid", "onion", "alt")
 )  # fmt: skip
 _ISATAP: Final = {0x0000_5EFE, 0x0200_5EFE}  # RFC 5214, in front of the last 32 bits
 
@@ -93,9 +97,9 @@ def hidden(address: Address) -> Iterator[IPv4Address]:
 
 
 def read_address(text: str) -> Address | None:
-    """None for what is a name. A zone (`fe80::1%eth0`) is no part of the address."""
+    """None for what is a name. A zone (`fe80::1%eth0`) is no part of an IPv6 address."""
     try:
-        return ip_address(text.partition("%")[0])
+        return ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return None
 
@@ -110,6 +114,26 @@ def written_address(host: str) -> Address | None:
         except OSError:
             return None
     return address
+
+
+def is_name(host: str) -> bool:
+    """Whether the DNS could have this name, in lower case and without a final dot. What ends in a
+    number is an address, or nothing: no top-level name is a number."""
+    return (
+        len(host) <= _LONGEST_NAME
+        and _NAME.fullmatch(host) is not None
+        and _NUMERIC.search(host) is None
+    )
+
+
+def is_own(address: Address) -> bool:
+    """Whether this machine has the address: packets to it would leave from it. Sends none."""
+    with socket(AF_INET if address.version == 4 else AF_INET6, SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(address), 9))
+        except OSError:  # no way leads there
+            return False
+        return read_address(str(probe.getsockname()[0])) == address
 
 
 def is_private_name(host: str) -> bool:

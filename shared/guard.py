@@ -4,22 +4,25 @@
     guard.permit("hooks.example.org", 443, address)
 
 It judges addresses: the connection step asks it for each one it is about to use. Of a host that is
-not resolved yet, `permit_unresolved` says what can be known already.
+not resolved yet, `permit_unresolved` says what can be known already. A URL is read as the client
+reads it: two readings of one URL are how guards are passed by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpcore
+import httpx
 
 from shared.addresses import (
     Address,
     Network,
+    is_name,
+    is_own,
     is_private_name,
     reach,
     read_address,
@@ -44,10 +47,12 @@ class Guard:
 
     origins   hosts with their port, by the name the URL has
     networks  addresses, whatever the port
+    own       whether an address is this machine's: a public one of it is as private as loopback
     """
 
     origins: frozenset[Origin] = frozenset()
     networks: tuple[Network, ...] = ()
+    own: Callable[[Address], bool] = field(default=is_own, compare=False, repr=False)
     _addresses: frozenset[tuple[Address, int]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +76,7 @@ class Guard:
     def permit(self, host: str, port: int, address: Address) -> None:
         """Raises Forbidden unless `address`, to which `host` resolved, may be called on `port`."""
         found = reach(address)
-        if found == "public":
+        if found == "public" and not self.own(unwrapped(address)):
             return
         if found == "never":
             raise Forbidden(
@@ -79,19 +84,33 @@ class Guard:
                 "never called"
             )
         if not self._allows(host, port, unwrapped(address)):
+            whose = "this machine's own" if found == "public" else "a private"
             raise Forbidden(
-                f"{host} leads to {address}, a private address: if that is meant, put "
+                f"{host} leads to {address}, {whose} address: if that is meant, put "
                 f"{host}:{port} into REGIE_ALLOW_PRIVATE_TARGETS"
             )
 
-    def permit_unresolved(self, host: str, port: int) -> None:
-        """Raises Forbidden for an address as `permit` does, in whatever writing; and for a name
-        that only a private network has, unless it is allowed by that name."""
+    def permit_written(self, host: str, port: int) -> Address | None:
+        """The address that `host` writes, in whatever writing; None for a name, which is still to
+        be resolved. Raises Forbidden for an address as `permit` does, for a port that is none, and
+        for what is neither address nor name."""
+        if not 0 < port < 65536:
+            raise Forbidden(f"{host} has no port {port}: ports are 1 to 65535")
         name = plain(host)
         address = written_address(name)
         if address is not None:
             self.permit(host, port, address)
-        elif is_private_name(name) and (name, port) not in self.origins:
+        elif not is_name(name):
+            raise Forbidden(f"{host} is neither an address nor the name of a host: correct it")
+        return address
+
+    def permit_unresolved(self, host: str, port: int) -> None:
+        """As `permit_written`, and raises Forbidden for a name that only a private network has,
+        unless it is allowed by that name."""
+        name = plain(host)
+        if self.permit_written(host, port) is not None:
+            return
+        if is_private_name(name) and (name, port) not in self.origins:
             raise Forbidden(
                 f"{host} is a name of a private network: if that is meant, put {host}:{port} into "
                 "REGIE_ALLOW_PRIVATE_TARGETS"
@@ -106,24 +125,27 @@ class Guard:
 
 
 def origin_of(url: str) -> Origin | None:
-    """The host and port a URL leads to; None when it has none or is not HTTP."""
+    """The host and port a URL leads to; None when it has none, or is not HTTP, or cannot be
+    called."""
     try:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
+        read = httpx.URL(url)
+        host, scheme, port = read.raw_host.decode(), read.scheme, read.port
+        assert isinstance(read.host, str)  # reading it raises where its `xn--` is none
+    except (httpx.InvalidURL, UnicodeError):
         return None
-    if not parts.hostname or port is None or parts.scheme not in _PORTS:
+    port = _PORTS.get(scheme) if port is None else port
+    if not host or port is None or scheme not in _PORTS or not 0 < port < 65536:
         return None
-    return plain(parts.hostname), port
+    return plain(host), port
 
 
 def plain(host: str) -> str:
-    """A host name as it is compared: lower case, in ASCII, without a final dot."""
+    """A host name as it is compared: lower case, in ASCII, without its final dot."""
     try:
         host = host.encode("idna").decode() if not host.isascii() else host
     except UnicodeError:
         pass  # it will not resolve either
-    return host.lower().rstrip(".")
+    return host.lower().removesuffix(".")
 
 
 def _network(item: str) -> Network | None:

@@ -23,6 +23,14 @@ from shared.addresses import read_address
 from shared.guard import Forbidden, Guard
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+# What a URL raises that can never be called: trying again does not help. httpx reads a host's
+# `xn--` again as it makes the request, and lets the error of that through.
+UNCALLABLE: Final = (
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    httpx.LocalProtocolError,
+    UnicodeError,
+)
 _KEPT: Final = 5  # s; a server that closes an idle connection as we use it leaves a doubt
 _CONNECTIONS: Final = 100
 
@@ -62,6 +70,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        _must_be_web(request)
         assert isinstance(request.stream, httpx.AsyncByteStream)
         inner = httpcore.Request(
             method=request.method,
@@ -127,7 +136,11 @@ class _Backend(AsyncNetworkBackend):
             raise httpcore.ConnectTimeout(f"no connection to {host} in {timeout} s") from error
 
     async def _checked(self, host: str, port: int) -> Sequence[str]:
-        """All of a name's addresses: with a bad one among them, not even the good ones are used."""
+        """All of a name's addresses: with a bad one among them, not even the good ones are used.
+        What is written as an address is taken at its word; no resolver reads it otherwise."""
+        written = self._guard.permit_written(host, port)
+        if written is not None:
+            return [str(written)]
         try:
             found = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
@@ -163,6 +176,15 @@ class _Backend(AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def _must_be_web(request: httpx.Request) -> None:
+    """A port of 0 would be taken for none, and a web socket's URL for a web page's."""
+    url = request.url
+    if url.scheme not in ("http", "https"):
+        raise httpx.UnsupportedProtocol(f"{url.scheme} is never called", request=request)
+    if url.port is not None and not 0 < url.port < 65536:
+        raise httpx.UnsupportedProtocol(f"there is no port {url.port}", request=request)
 
 
 @cache

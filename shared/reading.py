@@ -79,10 +79,11 @@ class Reading:
             self._idle.pop().end()
 
     def _here(self) -> None:
-        # What another loop left behind died with it.
+        # The pipes of another loop cannot be used in this one.
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._idle = loop, []
+            self.close()
+            self._loop = loop
             self._free = asyncio.Semaphore(_MOST)
 
     async def _read(self, job: bytes) -> object:
@@ -173,7 +174,7 @@ class _Worker:
     def end(self) -> None:
         self.wake()
         if self.lives:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, RuntimeError):  # it, or its loop, has gone
                 self._process.kill()
 
 

@@ -53,6 +53,7 @@ OUTSIDE = {
         mailservers.missing, "REGIE_REQUIRE_MAILSERVERS", "real mail servers",
     ),
 }  # fmt: skip
+LONGEST_NAME = 4000  # a case that is its own name fills the log with itself
 _ran: set[str] = set()  # the marks of which a test met the servers
 
 
@@ -116,6 +117,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _choose(config, items)
     for item in items:
+        assert len(item.name) < LONGEST_NAME, f"name the cases of {item.location[2][:80]}: ids=…"
         for mark, outside in OUTSIDE.items():
             if outside.fixtures & set(getattr(item, "fixturenames", ())):
                 item.add_marker(mark)

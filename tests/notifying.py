@@ -79,6 +79,17 @@ class Notifying:
         )
         return case_id
 
+    async def open_cases(self, count: int) -> list[UUID]:
+        """So many alike, by one statement."""
+        first = await self.open_case()
+        rows = await self.rows(
+            "INSERT INTO cases SELECT (jsonb_populate_record(c, jsonb_build_object('id', "
+            "gen_random_uuid()))).* FROM cases c, generate_series(2, :count) WHERE c.id = :first "
+            "RETURNING id",
+            count=count, first=first,
+        )  # fmt: skip
+        return [first, *(row.id for row in rows)]
+
     async def move_case(self, case_id: UUID, **columns: Any) -> None:
         """What the router commits later: `version`, `state`, `answered_at`."""
         changes = ", ".join(f"{name} = :{name}" for name in columns)
@@ -190,9 +201,17 @@ class Notifying:
 
 
 @asynccontextmanager
-async def notifying(url: str, folder: Path, now: datetime = NOON) -> AsyncIterator[Notifying]:
+async def notifying(
+    url: str,
+    folder: Path,
+    now: datetime = NOON,
+    *,
+    accounts: str = ACCOUNTS,
+    clock: SetClock | None = None,
+) -> AsyncIterator[Notifying]:
+    """`accounts`: a channels file, with `{url}` where the endpoint goes."""
     engine = connect(url)
-    clock = SetClock(now)
+    clock = clock or SetClock(now)
     async with Endpoint() as endpoint:
         endpoint.always(MESSAGES, whatsapp())
         runtime = Runtime(
@@ -200,7 +219,7 @@ async def notifying(url: str, folder: Path, now: datetime = NOON) -> AsyncIterat
             engine=engine,
             broker=PostgresBroker(url),
             blobs=FolderBlobs(folder / "blobs"),
-            accounts=load_accounts(ACCOUNTS.format(url=endpoint.url), "channels.yaml", {}),
+            accounts=load_accounts(accounts.format(url=endpoint.url), "channels.yaml", {}),
             now=clock,
         )
         try:

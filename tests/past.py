@@ -165,11 +165,17 @@ async def changes(room: Room) -> list[Any]:
     ]
 
 
-async def deliver(room: Room, found: Iterable[Any] | None = None) -> None:
-    """The notifier plans what the outbox asks for; a provider has answered one try."""
+async def tell(room: Room, found: Iterable[Any] | None = None) -> None:
+    """The notifier plans what the outbox asks for."""
     async with transaction(room.engine) as connection:
         planned = list(found) if found is not None else await changes(room)
         await Notifier(room.clock).on_case_events(connection, planned)
+
+
+async def deliver(room: Room, found: Iterable[Any] | None = None) -> None:
+    """The notifier plans what the outbox asks for; a provider has answered one try."""
+    await tell(room, found)
+    async with transaction(room.engine) as connection:
         await connection.execute(
             text(
                 "INSERT INTO attempts (delivery_id, number, at, took_ms, status, error, response) "

@@ -1,4 +1,4 @@
-"""`regie lag`, `regie dead-letters …`, `regie positions set`, `regie doctor`."""
+"""`regie lag`, `regie dead-letters …`, `regie positions set`."""
 
 from __future__ import annotations
 
@@ -133,26 +133,6 @@ def set_position(
     console.print(f"{group} goes on at {topic}/{partition} {found['next']}")
 
 
-def doctor() -> None:
-    """What a running Regie says of itself: ready, accounts, lag."""
-    ready = call("GET", "/readyz", accepted=(503,)).json()
-    console.print("ready" if ready["ready"] else "not ready", style=_style(ready["ready"]))
-    for reason in ready["reasons"]:
-        console.print(f"  {reason['what']}: {reason['reason']}")
-    accounts = get("/ops/accounts")["items"]
-    if not accounts:
-        console.print("no accounts: set REGIE_CHANNELS_FILE to a channels file", style="yellow")
-    for account in accounts:
-        last = account["last_event_at"] or "none since the start"
-        console.print(
-            f"{account['name']}: {account['channel']} by {account['provider']}, last event {last}"
-        )
-    for group in get("/ops/lag")["groups"]:
-        console.print(f"{group['group']}: {group['status']}", style=_COLOURS[group["status"]])
-    if not ready["ready"]:
-        raise typer.Exit(1)
-
-
 def _lag_cells(part: dict[str, Any]) -> tuple[str | Text, ...]:
     seconds = part["lag_seconds"]
     return (
@@ -170,10 +150,6 @@ def _table(*columns: str) -> Table:
         # What is copied into the next command stays on one line.
         table.add_column(column, no_wrap=column != "reason", overflow="fold")
     return table
-
-
-def _style(good: bool) -> str:
-    return "green" if good else "red"
 
 
 def _print_json(found: Any) -> None:

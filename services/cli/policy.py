@@ -12,10 +12,12 @@ from rich.table import Table
 from services.cli.client import call, console, errors, fail, get
 from services.cli.dry_run import dry_run
 from services.cli.operations import AsJson
+from services.cli.preview import preview
 from services.cli.problems import line_of, refuse
 
 policy = typer.Typer(help="What a service manager may change.", no_args_is_help=True)
 policy.command("dry-run")(dry_run)
+policy.command("preview")(preview)
 
 File = Annotated[Path, typer.Argument(help="A policy file, YAML or JSON.", dir_okay=False)]
 Why = Annotated[str, typer.Option("--reason", help="For the list of versions.")]

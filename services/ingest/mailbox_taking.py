@@ -75,8 +75,11 @@ class Taking:
         await self._durably(Parsed(parked=(Parked(about.encode(), reason, key=key),)))
 
     async def _parsed(self, mails: Sequence[Fetched]) -> list[Parsed]:
-        now = self._now()
-        return [await self._read(mail, now) for mail in mails]
+        now, parsed = self._now(), list[Parsed]()
+        for mail in mails:
+            parsed.append(await self._read(mail, now))
+            await asyncio.sleep(0)  # others' turn: a portion may be many small mails
+        return parsed
 
     async def _read(self, mail: Fetched, now: datetime) -> Parsed:
         if mail.cut:

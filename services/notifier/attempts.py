@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier import subscriptions
 from services.notifier.models import TEST
-from services.notifier.published import test_event
+from services.notifier.published import ping
 from services.notifier.subscriptions import KIND
 from shared.database import driver
 from shared.errors import Invalid, NotFound
@@ -112,7 +112,7 @@ async def test(
     id = new_id()
     await (await driver(connection)).execute(
         _TEST, id, _NOBODY, TEST, subscriptions.target(subscription),
-        test_event(subscription, now).decode(), now, now + lives,
+        ping(subscription, now).decode(), now, now + lives,
     )  # fmt: skip
     return id
 

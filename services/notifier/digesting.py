@@ -16,8 +16,8 @@ from uuid import UUID
 from services.notifier.models import Delivery
 
 LINES: Final = 20  # of a digest; the others are counted
-_MOST_TEAMS: Final = 50
-_LONGEST: Final = 200
+_MOST_TEAMS: Final = 20
+_LONGEST: Final = 80
 # What a line keeps of its notice: which case, what of it, by when.
 _KEPT: Final = (
     "case_id", "team", "channel", "url", "metric", "due_at", "arrived_late", "promise_id", "owner",

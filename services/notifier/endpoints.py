@@ -25,7 +25,7 @@ def checked(url: str, guard: Guard) -> str:
         raise _wrong("leave the part after `#` out: it is never sent")
     host, port = origin
     try:
-        guard.permit_unresolved(parts.hostname or host, port)
+        guard.permit_unresolved(host, port)
     except Forbidden as error:
         raise Invalid(str(error), name="target-forbidden") from error
     if parts.scheme != "https" and not _named(guard, host, port):

@@ -16,8 +16,10 @@ from typing import Final
 from uuid import UUID
 
 MOST_KEPT: Final = 50  # instants of one limit
-# Of two calls the later may arrive the sooner by so much.
-MARGIN: Final = timedelta(milliseconds=20)
+# Of two calls the later may be the quicker one: so much is left between them, as a part of the
+# span and at most.
+_MARGIN: Final = 0.1
+_MOST_MARGIN: Final = timedelta(milliseconds=250)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Pace:
         it all the same: 300 in 1 s is 50 in a sixth."""
         parts = 1 if burst else ceil(count / MOST_KEPT)
         most = burst or ceil(count / parts)
-        return cls(most, timedelta(seconds=seconds * most / count) + MARGIN)
+        span = timedelta(seconds=seconds * most / count)
+        return cls(most, span + min(span * _MARGIN, _MOST_MARGIN))
 
 
 @dataclass(frozen=True, slots=True)

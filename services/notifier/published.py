@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -10,12 +11,14 @@ from uuid import UUID
 import msgspec
 
 from services.notifier.catalogue import CATALOGUE, TEST
-from shared.events import Attachment, CaseChanged, ReplyRequested, type_name
+from shared.events import Attachment, CaseChanged, Event, ReplyRequested, type_name
 
 LARGEST: Final = 20_000  # bytes; Standard Webhooks 1.0, "Payload structure"
 _KEPT_OF_A_TEXT: Final = 500  # characters
 _CODE: Final = re.compile(r"\bR(-?)\s?([0-9A-Z]{4})(-?)\s?([0-9A-Z]{4})\b", re.IGNORECASE)
 _SHOWN: Final = ("subject", "preview", "text", "what", "comment")
+# Worked out, not only named: an agent's words.
+ALSO: Final[Mapping[type[Event], tuple[str, ...]]] = {ReplyRequested: ("text", "attachments")}
 _PLACE: Final = ("case_id", "version", "seq", "team", "channel", "url")
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -34,7 +37,7 @@ def published(change: CaseChanged, base: str = "") -> bytes:
     return encoded if len(encoded) <= LARGEST else _ENCODER.encode(_cut(body))
 
 
-def test_event(subscription: UUID, at: datetime) -> bytes:
+def ping(subscription: UUID, at: datetime) -> bytes:
     """What `/test` sends."""
     data = {"subscription_id": subscription, "message": "This is a test: nothing has happened."}
     return _ENCODER.encode({"type": TEST, "timestamp": at, "data": data})

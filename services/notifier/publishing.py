@@ -1,4 +1,4 @@
-"""Case events into the feed, and out to subscriptions: in the transaction that moves the position."""
+"""Case events into the feed and to subscriptions, in the transaction that moves the position."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ INSERT INTO replays (id, subscription_id, next, until, from_at, to_at, missed_fr
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) RETURNING {_SHOWN}
 """  # noqa: S608 - our own names
 _LIST: Final = f"""
-SELECT {_SHOWN} FROM replays WHERE subscription_id = $1 ORDER BY created_at DESC LIMIT 100
+SELECT {_SHOWN} FROM replays WHERE subscription_id = $1 ORDER BY created_at DESC, id DESC LIMIT 100
 """  # noqa: S608 - our own names
 _NEXT: Final = """
 SELECT * FROM replays WHERE done_at IS NULL ORDER BY touched_at, id LIMIT 1 FOR UPDATE SKIP LOCKED

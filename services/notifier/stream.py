@@ -37,6 +37,8 @@ log = structlog.get_logger("notifier")
 class Stream(Response):
     """position   after which it begins
     still_may  asked at every heartbeat: raises Refused once the key is revoked
+    heartbeat  seconds from one to the next
+    patience   seconds that a reader may take nothing
     """
 
     media_type = "text/event-stream"
@@ -44,6 +46,7 @@ class Stream(Response):
     def __init__(
         self, watch: Watch, audience: Audience, position: int,
         still_may: Callable[[], Awaitable[object]], stopping: asyncio.Event,
+        *, heartbeat: float = HEARTBEAT_SECONDS, patience: float = SEND_SECONDS,
     ) -> None:  # fmt: skip
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -52,6 +55,8 @@ class Stream(Response):
         self._position = position
         self._still_may = still_may
         self._stopping = stopping
+        self._heartbeat = heartbeat
+        self._patience = patience
         self._gone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,30 +65,35 @@ class Stream(Response):
         try:
             with self._watch.streaming():
                 await self._tell(send)
-            await _give(send, b"", more=False)
+            await self._give(send, b"", more=False)
         except TimeoutError:
             log.info("a stream's reader takes nothing and is left", position=self._position)
         except (Refused, Unavailable) as error:
             log.info("a stream ends", reason=describe(error))
-            await _give(send, b"", more=False)
+            await self._give(send, b"", more=False)
         finally:
             left.cancel()
 
     async def _tell(self, send: Send) -> None:
         until = time.monotonic() + LIFE_SECONDS * random.uniform(0.8, 1.0)
         asked = time.monotonic()
-        await _give(send, _OPENING + _mark(self._position))
+        await self._give(send, _OPENING + _mark(self._position))
         while not self._over() and time.monotonic() < until:
-            if time.monotonic() - asked >= HEARTBEAT_SECONDS:
+            if time.monotonic() - asked >= self._heartbeat:
                 asked = time.monotonic()
                 await self._still_may()
-                await _give(send, _mark(self._position))
-            if await self._watch.beyond(self._position, HEARTBEAT_SECONDS, self._over):
+                await self._give(send, _mark(self._position))
+            if await self._watch.beyond(self._position, self._heartbeat, self._over):
                 events, self._position = await self._watch.after(
                     self._position, self._audience, _AT_ONCE
                 )
                 if events:
-                    await _give(send, b"".join(map(frame, events)))
+                    await self._give(send, b"".join(map(frame, events)))
+
+    async def _give(self, send: Send, body: bytes, *, more: bool = True) -> None:
+        """Raises TimeoutError when the reader does not take it."""
+        async with asyncio.timeout(self._patience):
+            await send({"type": "http.response.body", "body": body, "more_body": more})
 
     def _over(self) -> bool:
         return self._gone or self._stopping.is_set()
@@ -102,9 +112,3 @@ def frame(event: Event) -> bytes:
 def _mark(position: int) -> bytes:
     """A heartbeat that moves the reader's last id along, over what is not for them."""
     return b": \nid: %d\n\n" % position
-
-
-async def _give(send: Send, body: bytes, *, more: bool = True) -> None:
-    """Raises TimeoutError when the reader does not take it."""
-    async with asyncio.timeout(SEND_SECONDS):
-        await send({"type": "http.response.body", "body": body, "more_body": more})

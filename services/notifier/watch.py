@@ -4,13 +4,14 @@ streams."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifier import feed
 from services.notifier.audience import Audience
@@ -22,6 +23,8 @@ from shared.telemetry import describe
 
 POLL_SECONDS: Final = 0.25
 RECENT: Final = 1_000  # events in memory; who is further behind reads by itself
+# What is erased is not in memory for longer.
+_RECENT_SECONDS: Final = 30.0
 _BEHIND: Final = 4  # at a time
 _AWAY_SECONDS: Final = 1.0
 _EVERYTHING: Final = Audience(Caller("admin", "watch"))
@@ -42,6 +45,7 @@ class Watch:
         self._next = 0  # 0: never looked
         self._recent: list[Event] = []
         self._since = 0  # `_recent` is whole from here on
+        self._taken = 0.0
         self._behind = asyncio.Semaphore(_BEHIND)
 
     async def run(self) -> None:
@@ -63,7 +67,7 @@ class Watch:
         finally:
             self._streams -= 1
             if not self._streams:
-                self._recent, self._since = [], 0
+                self._forget()
 
     @property
     def streams(self) -> int:
@@ -99,19 +103,24 @@ class Watch:
     async def _look(self) -> None:
         async with transaction(self._engine) as connection:
             reach = await feed.reach(connection)
+            if time.monotonic() - self._taken > _RECENT_SECONDS:
+                self._forget()
             if reach.next != self._next:
                 await self._take(connection, reach.next)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
-    async def _take(self, connection: feed.AsyncConnection, following: int) -> None:
+    def _forget(self) -> None:
+        self._recent, self._since = [], 0
+
+    async def _take(self, connection: AsyncConnection, following: int) -> None:
         before, self._next = self._next, following
         if not self._streams or not before or following < before:
-            self._recent, self._since = [], 0
+            self._forget()
             return
         start = max(before, following - RECENT)
         if start > before or not self._since:
-            self._recent, self._since = [], start
+            self._recent, self._since, self._taken = [], start, time.monotonic()
         self._recent += await feed.read(connection, _EVERYTHING, start - 1, following - 1, RECENT)
         if len(self._recent) > 2 * RECENT:
             self._recent = self._recent[-RECENT:]

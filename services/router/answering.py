@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from services.router import clocks, fulfilling, suggesting, surveying, switching
+from services.router import call_backs, clocks, fulfilling, suggesting, surveying, switching
 from services.router.case import SPOKEN, Answered, Case, Route
 from services.router.commands import Reply, ReportDelivery
 from services.router.turn import Turn
@@ -27,8 +27,10 @@ def reply(turn: Turn, command: Reply) -> None:
     channel = command.channel or case.channel
     if channel in SPOKEN:
         written = sorted(set(case.routes) - SPOKEN)
+        number = case.routes[channel].identity.value if channel in case.routes else ""
+        dial = f"dial {number} and " if channel == "phone" and number else ""
         raise Invalid(
-            f"nothing can be sent by {channel}: record the `outcome` of the call"
+            f"nothing can be sent by {channel}: {dial}record the `outcome` of the call"
             + (f", or name a `channel` of {', '.join(written)}" if written else ""),
             name="not-a-written-channel",
             channels=written,
@@ -150,6 +152,7 @@ def _record_outcome(turn: Turn, command: Reply) -> None:
     clocks.answered(turn, before)
     clocks.await_rest(turn)
     fulfilling.hear(turn, said, command.senders)
+    call_backs.reached(turn, before.promises, command.agent)
 
 
 def _check_time(turn: Turn, command: Reply) -> None:

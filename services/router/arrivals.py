@@ -6,36 +6,38 @@ hold"). After the load there is no query per message.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as evolved
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
-import msgspec
 from msgspec.structs import replace
 
-from services.router import echoes, merging, queries, redeeming, surveying
+from services.router import (
+    amended,
+    echoes,
+    heard_rows,
+    mentions,
+    merging,
+    queries,
+    redeeming,
+    surveying,
+)
 from services.router.adopting import Adoptions, addressed
+from services.router.amending import Amendments
+from services.router.calls_heard import CallsHeard
 from services.router.case import Case
 from services.router.commands import CustomerFacts, Opening, ReviseMessage, TakeMessage
 from services.router.desk import Desk
 from services.router.joining import Joined, join
-from services.router.models import MessageRow
 from services.router.people import People, identify
 from services.router.queries import Known, Ref
 from services.router.redeeming import Redemption
 from services.router.rights import barring
 from services.router.taking import facts_of
-from shared.channels import calls
-from shared.database import driver
 from shared.events import Identity, MessageReceived
 from shared.ids import new_id
-
-_OURS: Final = re.compile(r"<?regie\.([0-9a-f-]{36})@")
-_REPLACING: Final = frozenset(("edit", "revoke"))
 
 
 class Arrivals:
@@ -50,7 +52,7 @@ class Arrivals:
         self._codes = redeeming.Codes()
         self._adoptions = Adoptions()
         self._of_customer: dict[UUID, list[UUID]] = defaultdict(list)
-        self._updates: dict[UUID, list[MessageReceived]] = defaultdict(list)
+        self._amendments = Amendments()
         self._returned: frozenset[UUID] = frozenset()
         self._replayed: Mapping[UUID, datetime] = {}
         self._openings: Mapping[UUID, Opening] = {}
@@ -109,15 +111,15 @@ class Arrivals:
         moving.update(case for merge in merges for case in merge.cases)
         # Only now, with the customers locked: a split moves the threads of theirs.
         self._known = await queries.messages_by_ref(
-            connection, (ref for m in batch for ref in _refs(m))
+            connection, (ref for m in batch for ref in mentions.refs(m))
         )
         self._returned = await echoes.returned(connection, batch, people.of, desk.now)
         self._ours = await queries.messages_by_id(
-            connection, {id for m in batch for id in _our_ids(m)}
+            connection, {id for m in batch for id in mentions.our_ids(m)}
         )
         threads = [*self._known.values(), *self._ours.values()]
         parents = {o.parent_id for o in self._openings.values() if o.parent_id is not None}
-        marked = _tokens(batch) | _tags(batch)
+        marked = mentions.tokens(batch) | mentions.tags(batch)
         cases = await queries.lock_cases(
             connection,
             {k.case_id for k in threads} | self._codes.cases | marked | parents | moving,
@@ -202,14 +204,14 @@ class Arrivals:
         """Nearest first: what the message answers, which may have been split off since our token
         named its case; the token; what else it refers to; the tag in its subject, which anyone can
         copy, so only the case's own customer is let in by it."""
-        named = [self._known[ref] for ref in _refs(message) if ref in self._known]
-        named += [self._ours[id] for id in _our_ids(message) if id in self._ours]
+        named = [self._known[ref] for ref in mentions.refs(message) if ref in self._known]
+        named += [self._ours[id] for id in mentions.our_ids(message) if id in self._ours]
         answers = [known for known in named if self._answers(message, known)]
-        tokens = _tokens([message])
+        tokens = mentions.tokens([message])
         for id in (*(k.case_id for k in answers), *tokens, *(k.case_id for k in named)):
             if id in self.desk.cases:
                 yield self.desk.cases[id]
-        for id in _tags([message]):
+        for id in mentions.tags([message]):
             if id in self.desk.cases and self.desk.cases[id].customer_id == customer:
                 yield self.desk.cases[id]
 
@@ -303,83 +305,3 @@ class Arrivals:
             '{"edited": true}' if replaces else _data(message),
             _adds(message),
         )
-
-
-def _new_text(message: MessageReceived, old: str) -> str:
-    if message.kind == "revoke":
-        return ""
-    return f"{old}\n{message.text}" if _adds(message) else message.text
-
-
-def _adds(message: MessageReceived) -> bool:
-    """A transcript comes after its voicemail and adds to it, and so does word of an edit whose text
-    we are not told; any other edit replaces."""
-    told = message.channel != "phone" and not message.attributes.get("text_missing")
-    return message.kind == "edit" and not told
-
-
-def _refs(message: MessageReceived) -> Iterable[Ref]:
-    """The provider ids a message names: what it answers, what it is about, the call it is of."""
-    thread = message.thread
-    for reference in (*thread.references, thread.target):
-        if reference:
-            yield message.account, reference
-    if message.call is not None and thread.message_id:
-        yield message.account, thread.message_id
-
-
-def _our_ids(message: MessageReceived) -> Iterable[UUID]:
-    """Ids of messages we sent, read off our own Message-IDs: an answer may outrun our receipt."""
-    return _our_ids_in(message.thread.references)
-
-
-def _our_ids_in(references: Iterable[str]) -> Iterable[UUID]:
-    for reference in references:
-        match = _OURS.match(reference)
-        if match:
-            try:
-                yield UUID(match[1])
-            except ValueError:
-                continue
-
-
-def _tokens(messages: Iterable[MessageReceived]) -> set[UUID]:
-    """The cases that signed reply tokens name; their channel has checked the signature."""
-    return {UUID(m.thread.token) for m in messages if m.thread.token}
-
-
-def _tags(messages: Iterable[MessageReceived]) -> set[UUID]:
-    """The cases that signed tags in subjects name; their channel has checked the signature."""
-    return {UUID(m.thread.tag) for m in messages if m.thread.tag}
-
-
-def _data(message: MessageReceived, customer: CustomerFacts | None = None) -> str:
-    """What has no column of its own; `customer`: what the rules knew of them, for a dry run."""
-    rest = {
-        "product": message.product,
-        "priority": message.priority,
-        "customer": None if customer is None else _known_of(customer),
-        "reply_text": message.reply_text if message.reply_text != message.text else "",
-        "sender": [str(identity) for identity in message.sender.identities],
-        "claimed": message.sender.customer_ref if message.sender.authentication != "proven" else "",
-        "attachments": message.attachments,
-        "automatic": message.automatic,
-        "attributes": message.attributes,
-        "draft": message.draft,
-        "call": message.call,
-        "language": message.language,
-        "thread": message.thread,
-        "text_blob": message.text_blob,
-        "html_blob": message.html_blob,
-        "raw": message.raw,
-        "raw_blob": message.raw_blob,
-    }
-    return msgspec.json.encode({name: value for name, value in rest.items() if value}).decode()
-
-
-def _known_of(customer: CustomerFacts) -> dict[str, str | bool]:
-    facts: dict[str, str | bool] = {
-        "known": customer.known, "group": customer.group, "internal": customer.internal,
-        "language": customer.language,
-    }  # fmt: skip
-    return {name: value for name, value in facts.items() if value}

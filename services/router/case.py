@@ -69,6 +69,7 @@ class Unanswered(Value, frozen=True):
     version      the case version it came with: a reply that names a later one has seen it
     received_at  when it reached us; what was due already then arrived late
     rule         the service level it was promised by
+    told         what else a call was said to be, in further words about it
     """
 
     version: int
@@ -77,6 +78,7 @@ class Unanswered(Value, frozen=True):
     received_at: datetime | None = None
     rule: str = ""
     kind: Kind = "message"
+    told: tuple[Kind, ...] = ()
 
 
 class Pending(Value, frozen=True):
@@ -133,6 +135,8 @@ class Promise(Value, frozen=True):
     state     `broken` is still owed: it waits on top until somebody keeps it
     attempts  how often they were tried and not reached, of `most`
     made_at   what was said or tried before then has nothing to do with it
+    address   of a call back: the number to dial; preferred: when they would like it
+    asked_in  the message or the switch by which the customer asked for it
     """
 
     id: UUID
@@ -146,6 +150,9 @@ class Promise(Value, frozen=True):
     attempts: int = 0
     most: int = 3
     made_at: datetime | None = None
+    address: str = ""
+    preferred: str = ""
+    asked_in: UUID | None = None
 
 
 class Kept(Value, frozen=True):
@@ -214,6 +221,8 @@ class Case(Value, frozen=True):
     language  the customer's, `nl`; empty where it is not known
     hops      since it was opened, reopened or thawed; hopped: how many in all
     closed_by the person who did; empty for what only was left over by a split
+    matters   how many messages with work in them it had; what an agent opened counts as one
+    tried     calls in vain since somebody of ours reached them
     survey    until somebody of ours writes again; surveyed: asked or passed over, once a case
     erased    its person was: nothing is done on it any more
     """
@@ -271,6 +280,8 @@ class Case(Value, frozen=True):
     level: str = ""
     known: bool = False
     language: str = ""
+    matters: int = 0
+    tried: int = 0
     erased: bool = False
 
     @property

@@ -99,6 +99,23 @@ def _tighten(turn: Turn, level: ServiceLevel, metric: Metric) -> str:
     return _start(turn, plan, clock.started_at)
 
 
+def promise_work(turn: Turn, level: ServiceLevel, since: datetime, received_at: datetime) -> str:
+    """The clocks of the case itself as if `level` had promised them too, from `since` on; in
+    words."""
+    words = [await_news(turn, level, since, received_at)]
+    if turn.case.clock("resolution") is None:
+        words.append(await_resolution(turn, level, since, received_at))
+    for metric in WORK:
+        clock = turn.case.clock(metric)
+        if clock is None or clock.state != "running":
+            continue
+        plan = deadlines.plan(turn.policy, level, metric, min(clock.started_at, since))
+        if plan is not None and plan.due_at < clock.due_at:
+            turn.record(ev.DeadlineSuperseded(number=clock.number, reason="tightened"))
+            words.append(_start(turn, plan, received_at))
+    return "; ".join(filter(None, words))
+
+
 def await_work(turn: Turn) -> None:
     """What runs where nobody waits for an answer: towards the resolution, but for a case that
     waits for the customer; and towards the next news of it, until it is closed."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from services.router.case import Promise
 from services.router.rules.conditions import Facts
 from services.router.rules.people import Notify
 from shared.durations import Duration
@@ -16,6 +17,7 @@ from shared.events import (
     Channel,
     DeliveryState,
     Identity,
+    Kind,
     MessageAdded,
     MessageReceived,
     Priority,
@@ -56,6 +58,7 @@ class TakeMessage:
     marked  why it must be shown with care: other_sender, code_from_elsewhere …
     arrived_at  for what was replayed: when, so that it counts as a late arrival
     opening  where an agent registered it for them
+    promised  by when another case had promised its answer
     """
 
     case_id: UUID
@@ -66,6 +69,7 @@ class TakeMessage:
     handoff_id: UUID | None = None
     arrived_at: datetime | None = None
     opening: Opening | None = None
+    promised: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,25 @@ class ReviseMessage:
     before: str = ""
     after: str = ""
     settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HearMore:
+    """More is told of a call whose message is in this case.
+
+    message     the call as it stands now, under the id of its message
+    kind        what it was said to be this time
+    stood       what it was taken for until now, and `before` its words
+    handoff_id  whose code the caller had keyed in
+    """
+
+    message: MessageReceived
+    customer: CustomerFacts
+    kind: Kind
+    stood: Kind
+    before: str = ""
+    marked: str = ""
+    handoff_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +397,8 @@ class Moved:
 class ReceiveMessages:
     """Messages that were joined to another case wrongly open this one, or join it.
 
-    promised  by when the other case had promised their answer
+    promised    by when the other case had promised their answer
+    call_backs  the calls that these messages asked for
     """
 
     agent: str
@@ -383,6 +407,7 @@ class ReceiveMessages:
     messages: tuple[Moved, ...]
     subject: str = ""
     promised: datetime | None = None
+    call_backs: tuple[Promise, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,7 +450,8 @@ class Forget:
 
 
 Command = (
-    TakeMessage | ReviseMessage | PassTime | Claim | Release | Give | Reply | TakeNote | Pause
+    TakeMessage | ReviseMessage | HearMore | PassTime | Claim | Release | Give | Reply | TakeNote
+    | Pause
     | Close | Reopen
     | ChangePriority | ReviseCase | RecordResult | MakePromise | KeepPromise | RenegotiatePromise
     | Thaw | OpenCase | LeaveCase | ReceiveMessages | MoveCase | NoteChild | InheritResult

@@ -19,6 +19,7 @@ from uuid import UUID
 from services.router import (
     answering,
     assignment,
+    calling,
     children,
     clocks,
     firing,
@@ -155,12 +156,13 @@ def _change_priority(turn: Turn, command: cmd.ChangePriority) -> None:
 
 _OPENING: Final = (cmd.TakeMessage, cmd.OpenCase, cmd.ReceiveMessages)
 _BY_ITSELF: Final = (
-    cmd.ReviseMessage, cmd.PassTime, cmd.ReportDelivery, cmd.MoveCase, cmd.NoteChild,
+    cmd.ReviseMessage, cmd.HearMore, cmd.PassTime, cmd.ReportDelivery, cmd.MoveCase, cmd.NoteChild,
     cmd.InheritResult, cmd.Forget,
 )  # fmt: skip
 _DECIDERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     cmd.TakeMessage: taking.take_message,
     cmd.ReviseMessage: taking.revise_message,
+    cmd.HearMore: calling.hear_more,
     cmd.PassTime: firing.pass_time,
     cmd.Claim: assignment.claim,
     cmd.Release: assignment.release,

@@ -60,6 +60,7 @@ def _opened(change: CaseChanged, event: ev.CaseOpened) -> Case:
         skills=event.skills,
         relax_at=event.relax_at,
         split_from=event.split_from,
+        matters=1 if event.opened_by or event.split_from else 0,
         routes=_first_route(event),
         opened_at=change.at,
         touched_at=change.at,
@@ -86,6 +87,8 @@ def _message_added(case: Case, event: ev.MessageAdded, change: CaseChanged) -> C
         changes["preview"] = event.preview
     if event.rule:
         changes["level"] = event.rule
+    if event.unanswered or event.kind == "call_ended":
+        changes["matters"] = case.matters + 1
     if event.unanswered:
         waiting = (
             *case.unanswered,
@@ -144,7 +147,28 @@ def _revised(case: Case, event: ev.MessageRevised, change: CaseChanged) -> Case:
         subject=case.subject if event.subject is None else event.subject,
         preview=case.preview if event.preview is None else event.preview,
     )
+    if event.kind is not None:
+        case = replace(
+            case,
+            unanswered=_told(case.unanswered, event),
+            answered=tuple(replace(a, waiting=_told(a.waiting, event)) for a in case.answered),
+        )
     return _settled(case, event, change) if event.settled else case
+
+
+def _told(waiting: tuple[Unanswered, ...], event: ev.MessageRevised) -> tuple[Unanswered, ...]:
+    return tuple(m if m.message_id != event.message_id else _told_of(m, event) for m in waiting)
+
+
+def _told_of(message: Unanswered, event: ev.MessageRevised) -> Unanswered:
+    """A call: whatever it was said to be, since the earliest time that was named."""
+    assert event.kind is not None
+    known = (message.kind, *message.told)
+    return replace(
+        message,
+        at=min(message.at, event.occurred_at or message.at),
+        told=message.told if event.kind in known else (*message.told, event.kind),
+    )
 
 
 def _routed(case: Case, event: ev.CaseRouted, change: CaseChanged) -> Case:

@@ -91,6 +91,9 @@ def _promised(case: Case, event: ev.PromiseMade, change: CaseChanged) -> Case:
         remind_at=event.remind_at,
         most=event.attempts,
         made_at=change.at,
+        address=event.address,
+        preferred=event.preferred,
+        asked_in=event.asked_in,
     )
     return replace(case, promises=(*case.promises, promise))
 

@@ -56,6 +56,7 @@ def answer(
             case, at, *(ANSWERS if answered.waiting else ()), "update", agent=author
         ),
         answered_at=at,
+        tried=0,
         state=case.state if waiting or case.state == "closed" else "waiting_customer",
         wakes_at=case.wakes_at if waiting else None,
     )
@@ -91,7 +92,7 @@ def _reply_recorded(case: Case, event: ev.ReplyRecorded, change: CaseChanged) ->
     case = replace(case, active_at=change.at, survey=None)
     if event.outcome in ("", "reached"):
         return answer(case, event.message_id, event.answers, change.at, event.author)
-    return case
+    return replace(case, tried=case.tried + 1)
 
 
 def _reply_requested(case: Case, event: ev.ReplyRequested, change: CaseChanged) -> Case:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.router import call_backs
 from services.router.case import Offer
 from services.router.commands import TakeMessage
 from services.router.policy import Policy
@@ -24,7 +25,7 @@ def follow(turn: Turn, command: TakeMessage) -> None:
     if command.message.draft:
         _keep(turn, command.message, command.message.draft)
     if command.message.kind == "callback_requested":
-        _accept_call(turn, command.message)
+        ask_call(turn, command.message)
 
 
 # --- drafts --------------------------------------------------------------------------------------
@@ -81,11 +82,20 @@ def _results(policy: Policy) -> set[str]:
 # --- a call --------------------------------------------------------------------------------------
 
 
-def _accept_call(turn: Turn, message: MessageReceived) -> None:
+def ask_call(turn: Turn, message: MessageReceived) -> None:
+    """A call to their number is promised from now on."""
+    number = _number(message)
+    if not number:
+        return
+    _accept_call(turn, message, number)
+    given = {name: str(message.attributes.get(name, "")) for name in ("topic", "preferred")}
+    call_backs.ask(turn, message.id, "regie", number, given["topic"], given["preferred"])
+
+
+def _accept_call(turn: Turn, message: MessageReceived, number: str) -> None:
     """Asking for the call that was offered on the page is the customer's consent to it."""
     offer = _call_on_offer(turn)
-    number = _number(message)
-    if offer is None or not number:
+    if offer is None:
         return
     asked = f"asked for a call on {message.channel}"
     consent = {"by": "customer", "at": message.occurred_at.isoformat(), "how": asked}

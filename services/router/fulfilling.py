@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from services.router import apologies, assignment
-from services.router.case import Case, Promise
+from services.router.case import ANSWERS, Case, Promise
 from services.router.rules.people import Notify
 from services.router.turn import Turn
 from shared import events as ev
@@ -76,8 +76,15 @@ def pass_time(turn: Turn, watermark: datetime | None, own: Sequence[Notify] = ()
         if promise.state == "open":
             called |= _remind(turn, promise, own)
             if promise.due_at <= turn.now and not _excused(turn.case, promise, watermark):
-                _break(turn, promise)
+                _break(turn, promise, told=_told(turn.case, promise))
     return called or any(p.due_at - LEAD <= turn.now for p in turn.case.promises)
+
+
+def _told(case: Case, promise: Promise) -> tuple[str, ...]:
+    """Nobody, where the answer was due with the call that was asked for: that was told."""
+    clock = case.clock(*ANSWERS)
+    same = clock is not None and clock.state == "breached" and clock.due_at <= promise.due_at
+    return () if same and promise.asked_in is not None else _OTHERWISE
 
 
 def looks(case: Case, now: datetime, recheck: timedelta) -> Iterator[datetime]:

@@ -192,7 +192,7 @@ def _invite(turn: Turn, command: OfferHandoff, *, asked: bool) -> None:
                 case.subject,
                 case.language,
                 turn.policy.own_words("invitation", case.language)[1],
-            ),  # fmt: skip
+            ),
             answers=0,
             human=False,
             author="regie",

@@ -100,8 +100,12 @@ class Handlers:
         if reports:
             await reports_in.take(desk, reports)
         await desk.save()
-        statuses = [body for _, body in reports if isinstance(body, DeliveryStatusReceived)]
-        await activity.came_in(connection, ((s.account, desk.now) for s in statuses))
+        heard = [
+            (r.body.account, r.record.timestamp)
+            for r in batch
+            if isinstance(r.body, DeliveryStatusReceived)
+        ]
+        await activity.came_in(connection, heard)
 
     async def on_command(
         self, connection: AsyncConnection, case_id: UUID, choose: Callable[[Case], Command]

@@ -71,6 +71,7 @@ async def split(
         messages=moved,
         subject=asked.subject,
         promised=splitting.promised(case, leave.message_ids),
+        call_backs=tuple(p for p in case.promises if p.asked_in in leave.message_ids),
     )
     decided = desk.decide(case_id, replace(leave, message_ids=going))
     desk.decide(leave.to_case, received)

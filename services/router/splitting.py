@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.router import clocks, opening
+from services.router import call_backs, clocks, opening
 from services.router.case import ANSWERS, Case
 from services.router.commands import LeaveCase, Moved, ReceiveMessages
 from services.router.policy import ServiceLevel
@@ -49,6 +49,7 @@ def leave_case(turn: Turn, command: LeaveCase) -> None:
         turn.record(
             ev.MessageSplit(message_id=message_id, to_case=command.to_case, by=command.agent)
         )
+    call_backs.leave(turn, command.message_ids, command.agent)
     turn.explain(
         "split", "", f"{command.agent} moved {len(command.message_ids)} to case {command.to_case}"
     )
@@ -82,6 +83,8 @@ def receive_messages(turn: Turn, command: ReceiveMessages) -> None:
     for moved in command.messages:
         _add(turn, moved)
     clocks.keep_promise(turn, command.promised)
+    for promise in command.call_backs:
+        call_backs.carry(turn, promise)
     clocks.answer_first(turn)
     turn.explain(
         "split", "", f"{command.agent} moved {len(command.messages)} from case {command.from_case}"

@@ -51,7 +51,7 @@ def take_message(turn: Turn, command: TakeMessage) -> None:
             _route(turn, message, turn.policy.route(facts, turn.now))
         elif turn.case.state == "closed" and _stirs(message):
             _reopen(turn, command, turn.policy.route(facts, turn.now))
-        level = _level_of(turn.policy, turn.case, facts, turn.now)
+        level = level_of(turn.policy, turn.case, facts, turn.now)
     if message.echo:
         _take_echo(turn, message)
         return
@@ -64,7 +64,7 @@ def take_message(turn: Turn, command: TakeMessage) -> None:
         suggesting.on_message(turn, message.kind, opened)
 
 
-def _level_of(policy: Policy, case: Case, facts: Facts, now: datetime) -> ServiceLevel | None:
+def level_of(policy: Policy, case: Case, facts: Facts, now: datetime) -> ServiceLevel | None:
     """The service level of a message that joins a case: of its team, product and priority."""
     facts = replace(facts, product=case.product, priority=case.priority, tags=case.tags)
     return policy.service_level(facts, case.team, now)
@@ -73,9 +73,7 @@ def _level_of(policy: Policy, case: Case, facts: Facts, now: datetime) -> Servic
 def revise_message(turn: Turn, command: ReviseMessage) -> None:
     """The case shows the new words; a clock ends with the last message that waited."""
     before = turn.case
-    old, new = _line(command.before), _line(command.after)
-    subject = new if old and old == before.subject else None
-    preview = new if old and old == before.preview else None
+    subject, preview = shown(before, command.before, command.after)
     if not command.settled and subject is None and preview is None:
         return
     turn.record(
@@ -89,6 +87,14 @@ def revise_message(turn: Turn, command: ReviseMessage) -> None:
     )
     if command.settled and not turn.case.unanswered:
         clocks.answered(turn, before)
+
+
+def shown(case: Case, before: str, after: str) -> tuple[str | None, str | None]:
+    """The subject and the preview that show a message's old words, with the new ones."""
+    old, new = _line(before), _line(after)
+    if not old or old == new:
+        return None, None
+    return (new if old == case.subject else None, new if old == case.preview else None)
 
 
 def facts_of(message: MessageReceived, customer: CustomerFacts) -> Facts:
@@ -211,6 +217,7 @@ def _add(turn: Turn, command: TakeMessage, level: ServiceLevel | None) -> None:
     words = [f"service level `{level.rule}` matched first"]
     if waits:
         words.append(clocks.await_answer(turn, level, message.occurred_at))
+        clocks.keep_promise(turn, command.promised)
     if _stirs(message):
         words.append(clocks.await_resolution(turn, level, message.occurred_at, arrived_at))
         words.append(clocks.await_news(turn, level, message.occurred_at, arrived_at))

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
+from shared.channels import Finding
 from shared.channels.wire import load
 from shared.errors import Unreadable
 
@@ -37,3 +38,22 @@ async def ask(http: httpx.AsyncClient, url: str, headers: Mapping[Any, Any]) -> 
     except Unreadable:
         document = None
     return Asked(response.status_code, document, response.text)
+
+
+def refused(answer: Asked, what: str, provider: str) -> Finding:
+    """What an answer other than 200 means.
+
+    what  the account's field, or the thing at the provider, that was asked with or for
+    """
+    if not answer.status:
+        advice = f"{answer.reason}: look at api_base, the network and {provider}'s status page"
+        return Finding("reachable", False, advice, "reach")
+    if answer.status in (401, 403):
+        advice = (
+            f"{provider} refuses it (HTTP {answer.status}): compare it with what {provider} has"
+        )
+        return Finding(what, False, advice)
+    if answer.status == 404:
+        return Finding(what, False, f"{provider} knows no such thing: compare the account's ids")
+    advice = f"{provider} answered HTTP {answer.status}: try again later"
+    return Finding(what, False, advice, "reach")

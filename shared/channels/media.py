@@ -18,6 +18,7 @@ from shared.channels.posting import retry_after
 from shared.errors import FetchError
 from shared.events import Attachment
 from shared.guard import origin_of, plain
+from shared.guarded_http import UNCALLABLE
 
 _LONGEST: Final = 2000  # characters of an address
 # What telephones send; a file of another type is named without an extension.
@@ -130,7 +131,7 @@ async def download(
                 sent, url = _carried(sent, url, found), found
     except TimeoutError as error:
         raise FetchError("timeout", f"no file within {limit:g} s", again=True) from error
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+    except UNCALLABLE as error:
         raise FetchError("refused", f"the address cannot be called: {error}") from error
     except httpx.HTTPError as error:
         reason = f"no connection to the file: {str(error) or type(error).__name__}"

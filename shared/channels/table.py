@@ -51,10 +51,13 @@ from shared.channels.email import (
 from shared.channels.phone import CtiInbound, TelnyxInbound, TwilioInbound, VonageInbound
 from shared.channels.portal import GenericInbound
 from shared.channels.providers import sns, telnyx_media, twilio_send, vonage_media
+from shared.channels.providers.telnyx_health import TelnyxHealth
 from shared.channels.providers.telnyx_media import TelnyxMedia
+from shared.channels.providers.twilio_health import TwilioHealth
 from shared.channels.providers.twilio_media import TwilioMedia
 from shared.channels.providers.twilio_messages import TwilioInbound as TwilioMessages
 from shared.channels.providers.twilio_send import TwilioOutbound
+from shared.channels.providers.vonage_health import VonageHealth
 from shared.channels.providers.vonage_media import VonageMedia
 from shared.channels.sms.twilio import message as twilio_text
 from shared.channels.webchat import takes_chats
@@ -81,9 +84,9 @@ _OWN_MAIL: Final = Provider(outbound=_SMTP, files=smtp.FILES, health=MailHealth(
 _GENERIC: Final = {"generic": Provider(inbound=GenericInbound())}
 _WEBCHAT: Final = {"generic": Provider(GenericInbound(), files=FileLimits(10, 25_000_000))}
 _PHONE: Final = {
-    "twilio": Provider(inbound=TwilioInbound(), media=TwilioMedia()),
-    "vonage": Provider(inbound=VonageInbound(), media=VonageMedia()),
-    "telnyx": Provider(inbound=TelnyxInbound(), media=TelnyxMedia()),
+    "twilio": Provider(TwilioInbound(), media=TwilioMedia(), health=TwilioHealth()),
+    "vonage": Provider(VonageInbound(), media=VonageMedia(), health=VonageHealth()),
+    "telnyx": Provider(TelnyxInbound(), media=TelnyxMedia(), health=TelnyxHealth()),
     "cti": Provider(inbound=CtiInbound()),
 }
 # One messaging service of Twilio's may have senders of both kinds, and one address for them.
@@ -92,14 +95,23 @@ _TWILIO: Final = Provider(
     TwilioOutbound(),
     media=TwilioMedia(),
     files=twilio_send.SMS_FILES,
+    health=TwilioHealth(),
 )
 _SMS: Final = {
     "twilio": _TWILIO,
     "vonage": Provider(
-        sms.VonageInbound(), sms.VonageOutbound(), media=VonageMedia(), files=vonage_media.FILES
+        sms.VonageInbound(),
+        sms.VonageOutbound(),
+        media=VonageMedia(),
+        files=vonage_media.FILES,
+        health=VonageHealth(),
     ),
     "telnyx": Provider(
-        sms.TelnyxInbound(), sms.TelnyxOutbound(), media=TelnyxMedia(), files=telnyx_media.FILES
+        sms.TelnyxInbound(),
+        sms.TelnyxOutbound(),
+        media=TelnyxMedia(),
+        files=telnyx_media.FILES,
+        health=TelnyxHealth(),
     ),
 }
 _WHATSAPP: Final = {

@@ -78,6 +78,8 @@ class MessageRevised(Event, frozen=True):
 
     settled           it waits no more, and nobody had to answer it
     subject, preview  what the case shows instead, where it showed the message's old words
+    kind              of a call: what it was said to be this time; its promises count as well
+    occurred_at       of a call: since when it is known to have been, where that is earlier
     """
 
     message_id: UUID
@@ -85,6 +87,8 @@ class MessageRevised(Event, frozen=True):
     settled: bool = False
     subject: str | None = None
     preview: str | None = None
+    kind: Kind | None = None
+    occurred_at: datetime | None = None
 
 
 class MessageSplit(Event, frozen=True):

@@ -80,6 +80,8 @@ class PromiseMade(Event, frozen=True):
     kind       `call_back` is kept by reaching them, `answer` by a sent reply, `other` by hand
     remind_at  when to remind whoever made it
     replaces   the promise it renegotiates
+    address    of a call back: the number to dial; preferred: when they would like it, in their words
+    asked_in   the message or the switch by which the customer asked for it; it follows from that
     """
 
     promise_id: UUID
@@ -91,6 +93,9 @@ class PromiseMade(Event, frozen=True):
     attempts: int = 3
     replaces: UUID | None = None
     words: str = ""
+    address: str = ""
+    preferred: str = ""
+    asked_in: UUID | None = None
 
 
 class PromiseReminded(Event, frozen=True):

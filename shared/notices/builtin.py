@@ -190,22 +190,30 @@ NAMES: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
         "first_response": "first answer", "next_response": "next answer",
         "resolution": "resolution", "update": "news to the customer", "none": "none",
-        "somebody": "somebody",
+        "somebody": "somebody", "promise": "promise",
+        "promise_broken": "promise", "unreached": "customer not reached",
+        "frozen": "goes to and fro",
     },
     "nl": {
         "first_response": "eerste antwoord", "next_response": "volgend antwoord",
         "resolution": "oplossing", "update": "bericht aan de klant", "none": "geen",
-        "somebody": "iemand",
+        "somebody": "iemand", "promise": "toezegging",
+        "promise_broken": "toezegging", "unreached": "klant niet bereikt",
+        "frozen": "gaat heen en weer",
     },
     "de": {
         "first_response": "Erste Antwort", "next_response": "Nächste Antwort",
         "resolution": "Lösung", "update": "Zwischenbescheid", "none": "keine",
-        "somebody": "jemand",
+        "somebody": "jemand", "promise": "Zusage",
+        "promise_broken": "Zusage", "unreached": "niemanden erreicht",
+        "frozen": "geht hin und her",
     },
     "fr": {
         "first_response": "première réponse", "next_response": "prochaine réponse",
         "resolution": "résolution", "update": "nouvelles au client", "none": "aucun",
-        "somebody": "quelqu’un",
+        "somebody": "quelqu’un", "promise": "promesse",
+        "promise_broken": "promesse", "unreached": "client injoignable",
+        "frozen": "va et vient",
     },
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from shared.values import Manner
 
 _SHORT: Final = 8  # characters of a case's id that tell it from its neighbours
 _MOST_LISTED: Final = 20
+_MOST_TEAMS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class _Values:
         values = {
             "case": str(data.get("case_id", ""))[-_SHORT:],
             "link": self._link(),
-            "team": self._text("team"),
+            "team": self._text("team") or self._teams(),
             "channel": self._text("channel"),
             "metric": self._metric(data),
             "step": self._text("step"),
@@ -117,6 +118,11 @@ class _Values:
         metric = str(data.get("metric") or "")
         return self._names.get(metric, metric)
 
+    def _teams(self) -> str:
+        """Of a digest: whose cases they are, those with most first."""
+        teams = [name for name in self._data.get("teams") or {} if name]
+        return ", ".join([*teams[:_MOST_TEAMS], "…"] if len(teams) > _MOST_TEAMS else teams)
+
     def _listed(self, name: str, between: str) -> str:
         found: Sequence[Any] = self._data.get(name) or ()
         return between.join(map(str, found)) or self._names["none"]
@@ -140,7 +146,8 @@ class _Values:
         at = _instant(item.get("due_at"))
         due = f"{self._moment(at)} ({times.left(at, self._now, self._language)})" if at else ""
         case = str(item.get("case_id", ""))[-_SHORT:]
-        parts = (self._metric(item), str(item.get("channel") or ""), case, due)
+        what = self._metric(item) or self._names.get(TYPES.get(str(item.get("type")), ""), "")
+        parts = (what, str(item.get("channel") or ""), case, due)
         return ", ".join(part for part in parts if part)
 
 

@@ -59,7 +59,7 @@ def payload(kind: NoticeKind, now: datetime) -> dict[str, Any]:
         data["expires_at"] = now + timedelta(hours=4)
     if kind == "digest":
         item = {name: data[name] for name in ("case_id", "channel", "metric", "due_at")}
-        data = {"team": "parcels", "count": 7, "items": [item] * 7}
+        data = {"teams": {"parcels": 7}, "count": 7, "items": [item] * 7}
         return {"type": "digest", "data": data}
     return {"type": next(name for name, each in TYPES.items() if each == kind), "data": data}
 

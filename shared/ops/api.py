@@ -8,8 +8,9 @@ from typing import Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from shared.ops import letters_api, positions_api, views
+from shared.ops import accounts_api, letters_api, positions_api, views
 from shared.ops.board import Board
+from shared.ops.installation import Installation
 from shared.ops.lag import report
 from shared.ops.operator import Operator
 from shared.ops.replay import Replayer
@@ -21,6 +22,7 @@ _FRESH: Final = timedelta(seconds=1)
 
 def routes(runtime: Runtime, board: Board, replayer: Replayer) -> APIRouter:
     router = APIRouter(prefix="/ops", tags=["operations"])
+    installation = Installation(runtime, board)
 
     @router.get("/lag")
     async def lag(who: Operator) -> Response:
@@ -28,12 +30,12 @@ def routes(runtime: Runtime, board: Board, replayer: Replayer) -> APIRouter:
         view = await board.view(_FRESH)
         return Json(report(view.seen, view.at_risk))
 
-    @router.get("/accounts")
-    async def accounts(who: Operator) -> Response:
-        """Every account of the channels file, and when its last event came in here."""
-        items = [views.account(account) for account in runtime.accounts]
-        return Json(page(items, None))
+    @router.get("/installation")
+    async def look(who: Operator) -> Response:
+        """Whether database, log, blob store, policy and groups are as they should be."""
+        return Json(page([views.finding(each) for each in await installation.look()], None))
 
+    router.include_router(accounts_api.routes(runtime))
     router.include_router(letters_api.routes(runtime, replayer))
     router.include_router(positions_api.routes(runtime))
     return router

@@ -50,6 +50,17 @@ async def heartbeats(connection: AsyncConnection) -> list[Heartbeat]:
     return [Heartbeat(row[0], float(row[1]), float(row[2])) for row in rows]
 
 
+async def newest_policy(connection: AsyncConnection) -> int | None:
+    """The version in force; None before the first."""
+    version: int | None = await connection.scalar(_POLICY)
+    return version
+
+
+async def waiting_by_account(connection: AsyncConnection) -> dict[str, int]:
+    """How many dead letters wait for a person, by account."""
+    return {row[0]: row[1] for row in await connection.execute(_WAITING)}
+
+
 _AT_RISK: Final = text(
     "SELECT team, channel, count(*) AS number, min(due_at) AS earliest FROM deadlines"
     " WHERE state = 'running' AND due_at <= :until AND (:lagging OR at_risk <> '')"
@@ -64,4 +75,9 @@ _DEAD: Final = text(
 _HEARTBEATS: Final = text(
     "SELECT stage, max(extract(epoch FROM seen_at - sent_at)),"
     " max(extract(epoch FROM clock_timestamp() - seen_at)) FROM heartbeats GROUP BY stage"
+)
+_POLICY: Final = text("SELECT max(version) FROM policies")
+_WAITING: Final = text(
+    "SELECT account, count(*) FROM dead_letters WHERE state = 'waiting' AND account <> ''"
+    " GROUP BY account"
 )

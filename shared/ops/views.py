@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.accounts import Account
+from shared.channels import Finding
+from shared.channels.hooks import address
 from shared.channels.table import provider_of
+from shared.ops.examining import Examined
+from shared.ops.findings import Known, happened
 from shared.ops.letters import Letter
 from shared.positions import Listed
-from shared.telemetry import METRICS, trouble_of
+from shared.telemetry import METRICS
 
 
 def letter(found: Letter) -> dict[str, Any]:
@@ -54,22 +58,52 @@ def position(listed: Listed) -> dict[str, Any]:
     }
 
 
-def account(found: Account) -> dict[str, Any]:
-    """`last_event_at` is the latest since this process began; null until one came.
+def account(found: Account, known: Known) -> dict[str, Any]:
+    """What is known without asking anybody.
 
-    `trouble` is what keeps this process from its work with the account: credentials, unreachable …
+    `last_in` and `last_out` are null until something came or went; `last_failure` is the last try
+    to send that failed. `trouble` is what keeps the reader of its mailbox, in this process, from
+    its work: credentials, unreachable … `webhook_address` is what to paste at the provider.
     """
-    provider = provider_of(found)
-    seen = METRICS.get_sample_value("regie_last_event_timestamp_seconds", {"account": found.name})
+    provider, done = provider_of(found), known.activity
     return {
         "name": found.name,
         "channel": found.channel,
         "provider": found.provider,
         "webhook": f"/webhooks/{found.name}" if provider.inbound else None,
+        "webhook_address": address(found) if provider.inbound else None,
         "sends": provider.outbound is not None,
-        "trouble": trouble_of(found.name),
-        "last_event_at": datetime.fromtimestamp(seen, UTC) if seen else None,
+        "trouble": known.trouble or None,
+        "parked": known.parked,
+        "last_event_at": done.last_in,
+        "last_in": done.last_in,
+        "last_out": done.last_out,
+        "last_failure": None
+        if done.failed_at is None
+        else {"at": done.failed_at, "code": done.code, "reason": found.hide(done.reason)},
     }
+
+
+def examined(found: Account, known: Known, health: Examined) -> dict[str, Any]:
+    """The same after its provider was asked. `ok` tells whether nothing is wrong."""
+    told = [*health.findings, *happened(found, known, health.subscribed)]
+    return {
+        "ok": all(each.ok for each in told),
+        "configured": health.configured,
+        "reachable": health.reachable,
+        "subscribed": health.subscribed,
+        "findings": [finding(each) for each in told],
+    }
+
+
+def finding(told: Finding) -> dict[str, Any]:
+    return {"what": told.what, "ok": told.ok, "advice": told.advice}
+
+
+def heard_here(account: str) -> datetime | None:
+    """When ingest last took something in, in this process."""
+    seen = METRICS.get_sample_value("regie_last_event_timestamp_seconds", {"account": account})
+    return datetime.fromtimestamp(seen, UTC) if seen else None
 
 
 def _as_text(raw: bytes | None) -> str | None:

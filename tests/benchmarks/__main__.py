@@ -1,6 +1,7 @@
 """`make bench`: the figures of DESIGN section 10, as ratios measured in one run.
 
-python -m tests.benchmarks [--only ingest|router|clock|dry-run] [--no-kafka] [--out build/bench.json]
+python -m tests.benchmarks [--only ingest|router|clock|deliveries|dry-run] [--no-kafka]
+    [--out build/bench.json]
 
 A ratio holds across machines where a rate does not; the yardsticks are as bare as they can be.
 """
@@ -24,11 +25,11 @@ from deploy.kafka.runners import version
 from shared.sessions import close_session, open_session
 from shared.telemetry import configure_logs
 from tests import servers
-from tests.benchmarks import clock, dry_run, ingest, report, router
+from tests.benchmarks import clock, deliveries, dry_run, ingest, report, router
 from tests.benchmarks.report import Figure
 
 LONGEST: Final = 360.0
-WORKS: Final = ("ingest", "router", "clock", "dry-run")
+WORKS: Final = ("ingest", "router", "clock", "deliveries", "dry-run")
 OUT: Final = Path("build/bench.json")
 
 
@@ -90,8 +91,9 @@ async def _figures(which: str, engines: Engines) -> AsyncIterator[Figure]:
             engines.postgres_name, engines.postgres, engines.template, engines.folder
         )
         return
-    if which == "clock":
-        async for figure in clock.measure(
+    if which in ("clock", "deliveries"):
+        work = clock if which == "clock" else deliveries
+        async for figure in work.measure(
             engines.postgres_name, engines.postgres, engines.template, engines.folder
         ):
             yield figure

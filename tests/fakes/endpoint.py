@@ -2,6 +2,7 @@
 
 async with Endpoint() as endpoint:
     endpoint.script("/parcels", status(500), hang())    # then 200, as to everything else
+    endpoint.greet(deaf())                              # the next connection, before it is read
     …
     await endpoint.received(2, "/parcels")
 """
@@ -9,7 +10,9 @@ async with Endpoint() as endpoint:
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import ssl
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +40,7 @@ class Request:
 
 
 Behaviour = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
+Greeting = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 def status(code: int, body: bytes = b"", **headers: str) -> Behaviour:
@@ -103,24 +107,97 @@ def garbage() -> Behaviour:
     return behave
 
 
+def raw(data: bytes, *, close: bool = False) -> Behaviour:
+    """These bytes and no others."""
+
+    async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+        if close:
+            writer.close()
+
+    return behave
+
+
+def slowly(data: bytes, seconds: float = 0.05) -> Behaviour:
+    """These bytes one by one: no single wait is long."""
+
+    async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
+        for byte in data:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(seconds)
+
+    return behave
+
+
+def endless(head: bytes, part: bytes) -> Behaviour:
+    """The head, and then one part after the other as fast as they are taken."""
+
+    async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while True:
+            writer.write(part)
+            await writer.drain()
+
+    return behave
+
+
+def bomb(code: int = 200) -> Behaviour:
+    """A few bytes that would unpack to 64 MB."""
+    body = gzip.compress(bytes(64 << 20), 9)
+    return status(code, body, content_encoding="gzip", content_type="application/json")
+
+
+def broken_off(code: int = 200) -> Behaviour:
+    """Less than was promised, and the end of the connection."""
+    head = f"HTTP/1.1 {code} Said\r\ncontent-length: 1000\r\n\r\n".encode()
+    return raw(head + b"only this", close=True)
+
+
+def deaf() -> Greeting:
+    """Reads nothing and says nothing."""
+
+    async def greet(writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    return greet
+
+
+def slam() -> Greeting:
+    """Ends the connection by RST before anything is read."""
+
+    async def greet(writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    return greet
+
+
 @dataclass
 class Endpoint:
-    """Answers 200 to what is not scripted. `requests` holds all, in order of arrival."""
+    """Answers 200 to what is not scripted. `requests` holds all, in order of arrival.
+
+    connections  how many were ever made, whatever came of them
+    """
 
     requests: list[Request] = field(default_factory=list)
     most_at_once: int = 0
+    connections: int = 0
     port: int = 0
+    host: str = "127.0.0.1"
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         self._scripts: defaultdict[str, deque[Behaviour]] = defaultdict(deque)
         self._always: dict[str, Behaviour] = {}
+        self._greetings: deque[Greeting] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._arrived = asyncio.Condition()
         self._now = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://{self.host}:{self.port}"
 
     def script(self, path: str, *behaviours: Behaviour) -> None:
         """What the next requests to this path meet."""
@@ -128,6 +205,10 @@ class Endpoint:
 
     def always(self, path: str, behaviour: Behaviour) -> None:
         self._always[path] = behaviour
+
+    def greet(self, *greetings: Greeting) -> None:
+        """What the next connections meet."""
+        self._greetings.extend(greetings)
 
     def at(self, path: str) -> list[Request]:
         return [request for request in self.requests if request.path == path]
@@ -139,7 +220,7 @@ class Endpoint:
         return self.at(path)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -156,11 +237,14 @@ class Endpoint:
             await asyncio.wait(self._tasks, timeout=5)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
+            if self._greetings:
+                await self._greetings.popleft()(writer)
             while not writer.is_closing():
                 request = await _read(reader)
                 await self._note(request)

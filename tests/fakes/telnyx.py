@@ -1,4 +1,4 @@
-"""Telnyx's Messages API, as strict as the real one about what it is given, idempotency and all.
+"""Telnyx's Messages API and what its portal shows, as strict as the real ones, idempotency and all.
 
 An ASGI application: hand `FakeTelnyx().app` to `httpx.ASGITransport`, or serve it on loopback and
 name it as an account's `api_base`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -29,14 +30,53 @@ NUMBER = re.compile(r"\+[1-9]\d{6,14}")
 
 @dataclass
 class FakeTelnyx(Answering):
-    """One account at Telnyx. `stopped` are numbers that answered STOP."""
+    """One account at Telnyx.
+
+    stopped  numbers that answered STOP
+    numbers, texml, call_control, profiles  as their resources have them, the last three by id
+    """
 
     api_key: str = "KEY0123"
     stopped: frozenset[str] = frozenset()
+    numbers: Sequence[dict[str, Any]] = ()
+    texml: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    call_control: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    profiles: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     _first: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.app = Starlette(routes=[Route("/v2/messages", self._messages, methods=["POST"])])
+        self.app = Starlette(
+            routes=[
+                Route("/v2/messages", self._messages, methods=["POST"]),
+                Route("/v2/phone_numbers", self._numbers),
+                Route("/v2/texml_applications/{id}", self._texml),
+                Route("/v2/call_control_applications/{id}", self._call_control),
+                Route("/v2/messaging_profiles/{id}", self._profile),
+            ]
+        )
+
+    async def _numbers(self, request: Request) -> Response:
+        wanted = request.query_params.get("filter[phone_number]")
+        found = [each for each in self.numbers if wanted in (None, each["phone_number"])]
+        return self._shown(request, found)
+
+    async def _texml(self, request: Request) -> Response:
+        return self._shown(request, self.texml.get(request.path_params["id"]))
+
+    async def _call_control(self, request: Request) -> Response:
+        return self._shown(request, self.call_control.get(request.path_params["id"]))
+
+    async def _profile(self, request: Request) -> Response:
+        return self._shown(request, self.profiles.get(request.path_params["id"]))
+
+    def _shown(self, request: Request, data: Any) -> Response:
+        if (answer := self.note(request, None)) is not None:
+            return answer
+        if request.headers.get("authorization") != f"Bearer {self.api_key}":
+            return JSONResponse(_error("10009", "Authentication failed", "No key."), 401)
+        if data is None:
+            return JSONResponse(_error("10005", "Resource not found", "Not here."), 404)
+        return JSONResponse({"data": data})
 
     def refuse(self, code: str, status: int = 400, retry_after: str = "") -> None:
         """The next request is refused with this error of Telnyx's."""

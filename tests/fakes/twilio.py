@@ -1,4 +1,4 @@
-"""Twilio's Messages resource, as strict as the real one about what it is given.
+"""Twilio's Messages resource and what its console shows, as strict as the real ones.
 
 An ASGI application: hand `FakeTwilio().app` to `httpx.ASGITransport`, or serve it on loopback and
 name it as an account's `api_base`.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,6 +36,8 @@ class FakeTwilio(Answering):
     stopped    numbers that answered STOP
     open       WhatsApp users inside their window; None: all of them
     templates  the ContentSids there are; None: any
+    status     of the account
+    numbers, short_codes, applications, services, senders  as their resources have them
     """
 
     account_sid: str = "AC00000000000000000000000000000001"
@@ -42,10 +45,72 @@ class FakeTwilio(Answering):
     stopped: frozenset[str] = frozenset()
     open: frozenset[str] | None = None
     templates: frozenset[str] | None = None
+    status: str = "active"
+    numbers: Sequence[dict[str, Any]] = ()
+    short_codes: Sequence[dict[str, Any]] = ()
+    applications: dict[str, dict[str, Any]] = field(default_factory=dict)
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    senders: Sequence[dict[str, Any]] = ()
 
     def __post_init__(self) -> None:
-        path = "/2010-04-01/Accounts/{sid}/Messages.json"
-        self.app = Starlette(routes=[Route(path, self._messages, methods=["POST"])])
+        account = "/2010-04-01/Accounts/{sid}"
+        self.app = Starlette(
+            routes=[
+                Route(f"{account}/Messages.json", self._messages, methods=["POST"]),
+                Route(f"{account}.json", self._account),
+                Route(f"{account}/IncomingPhoneNumbers.json", self._numbers),
+                Route(f"{account}/SMS/ShortCodes.json", self._short_codes),
+                Route(f"{account}/Applications/{{id}}.json", self._application),
+                Route("/v1/Services/{id}", self._service),
+                Route("/v2/Channels/Senders", self._senders),
+                Route("/v2/Channels/Senders/{id}", self._sender),
+            ]
+        )
+
+    # --- what the console shows ----------------------------------------------------------------
+
+    async def _account(self, request: Request) -> Response:
+        return self._shown(request, {"sid": self.account_sid, "status": self.status})
+
+    async def _numbers(self, request: Request) -> Response:
+        """Those that contain what is looked for, as Twilio does."""
+        part = request.query_params["PhoneNumber"]
+        found = [each for each in self.numbers if part in each["phone_number"]]
+        return self._shown(request, {"incoming_phone_numbers": found})
+
+    async def _short_codes(self, request: Request) -> Response:
+        part = request.query_params["ShortCode"]
+        found = [each for each in self.short_codes if part in each["short_code"]]
+        return self._shown(request, {"short_codes": found})
+
+    async def _application(self, request: Request) -> Response:
+        return self._shown(request, self.applications.get(request.path_params["id"]))
+
+    async def _service(self, request: Request) -> Response:
+        return self._shown(request, self.services.get(request.path_params["id"]))
+
+    async def _senders(self, request: Request) -> Response:
+        """Short, as Twilio lists them: without their webhooks."""
+        assert request.query_params["Channel"] == "whatsapp", "Twilio needs the channel"
+        listed = [{"sid": s["sid"], "sender_id": s["sender_id"]} for s in self.senders]
+        return self._shown(request, {"senders": listed})
+
+    async def _sender(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        return self._shown(request, next((s for s in self.senders if s["sid"] == id), None))
+
+    def _shown(self, request: Request, document: Any) -> Response:
+        if (answer := self.note(request, None)) is not None:
+            return answer
+        try:
+            self._check_credentials(request)
+        except Refusal as refusal:
+            return JSONResponse(refusal.content, refusal.status)
+        if document is None:
+            return JSONResponse(_error(404, 20404, "The requested resource was not found"), 404)
+        return JSONResponse(document)
+
+    # --- messages --------------------------------------------------------------------------------
 
     def refuse(self, code: int | str, status: int = 400, retry_after: str = "") -> None:
         """The next request is refused with this error of Twilio's."""
@@ -94,7 +159,7 @@ class FakeTwilio(Answering):
         expected = base64.b64encode(f"{self.account_sid}:{self.auth_token}".encode()).decode()
         if request.headers.get("authorization") != f"Basic {expected}":
             raise _refusal(401, 20003, "Authenticate")
-        if request.path_params["sid"] != self.account_sid:
+        if request.path_params.get("sid", self.account_sid) != self.account_sid:
             raise _refusal(404, 20404, "The requested resource was not found")
 
     def _check_content(self, to: str, body: dict[str, list[str]]) -> None:

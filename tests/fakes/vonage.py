@@ -1,4 +1,4 @@
-"""Vonage's Messages API, as strict as the real one about what it is given.
+"""Vonage's Messages API and what its dashboard shows, as strict as the real ones.
 
 An ASGI application: hand `FakeVonage().app` to `httpx.ASGITransport`, or serve it on loopback and
 name it as an account's `api_base`.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -30,16 +31,63 @@ SENDER = re.compile(r"[1-9]\d{6,14}|\d{4,6}|[A-Za-z0-9 ]{1,11}")
 
 @dataclass
 class FakeVonage(Answering):
-    """One account at Vonage, and one application of it where `public_key` (PEM) is given."""
+    """One account at Vonage, and one application of it where `public_key` (PEM) is given.
+
+    numbers, applications  as their resources have them, applications by id
+    """
 
     api_key: str = "abcd1234"
     api_secret: str = "Secret-of-vonage"
     application_id: str = "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab"
     public_key: str = ""
     at: int = 0
+    balance: float = 12.5
+    numbers: Sequence[dict[str, Any]] = ()
+    applications: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.app = Starlette(routes=[Route("/v1/messages", self._messages, methods=["POST"])])
+        self.app = Starlette(
+            routes=[
+                Route("/v1/messages", self._messages, methods=["POST"]),
+                Route("/account/get-balance", self._balance),
+                Route("/account/numbers", self._numbers),
+                Route("/v2/applications/{id}", self._application),
+                Route("/v1/calls", self._calls),
+            ]
+        )
+
+    async def _balance(self, request: Request) -> Response:
+        return self._shown(request, "Basic", {"value": self.balance, "autoReload": False})
+
+    async def _numbers(self, request: Request) -> Response:
+        """Those that contain the pattern, as `search_pattern=1` asks; none: no list at all."""
+        assert request.query_params["search_pattern"] == "1"
+        pattern = request.query_params["pattern"]
+        found = [each for each in self.numbers if pattern in each["msisdn"]]
+        return self._shown(
+            request, "Basic", {"count": len(found), "numbers": found} if found else {}
+        )
+
+    async def _application(self, request: Request) -> Response:
+        found = self.applications.get(request.path_params["id"])
+        return self._shown(request, "Basic", found)
+
+    async def _calls(self, request: Request) -> Response:
+        """The Voice API knows applications only, by their tokens."""
+        return self._shown(request, "Bearer", {"count": 0, "_embedded": {"calls": []}})
+
+    def _shown(self, request: Request, scheme: str, document: Any) -> Response:
+        if (answer := self.note(request, None)) is not None:
+            return answer
+        try:
+            self._check_credentials(request)
+        except Refusal as refusal:
+            return JSONResponse(refusal.content, refusal.status)
+        if not request.headers["authorization"].startswith(scheme):
+            return JSONResponse(_error("unauthorized", "Unauthorized", "Other credentials."), 401)
+        if document is None:
+            return JSONResponse(_error("not-found", "Not Found", "No such application."), 404)
+        return JSONResponse(document)
 
     def refuse(self, code: str, status: int = 422, retry_after: str = "") -> None:
         """The next request is refused with this error of Vonage's."""

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from services.notifier.targets.http import guarded_client
 from shared.guard import Guard
-from tests.builders import NOON
+from tests.certificates import Authority
 from tests.fakes.endpoint import Endpoint, hang, reset, status
 
 
@@ -99,9 +93,8 @@ async def test_the_certificate_is_checked_against_the_name_and_not_the_address(
     tmp_path: Path,
 ) -> None:
     asked: list[str | None] = []
-    ours = _certificate(tmp_path, "hooks.example.org")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(ours)
+    authority = Authority(tmp_path)
+    context = authority.server("hooks.example.org")
     context.sni_callback = lambda _socket, name, _context: asked.append(name)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -111,7 +104,7 @@ async def test_the_certificate_is_checked_against_the_name_and_not_the_address(
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
-    trust = ssl.create_default_context(cafile=str(ours))
+    trust = authority.trust()
     guard = Guard.of("127.0.0.0/8")
     async with server, guarded_client(guard, NameServer(["127.0.0.1"]), trust) as http:
         good = await http.get(f"https://hooks.example.org:{port}/")
@@ -119,31 +112,3 @@ async def test_the_certificate_is_checked_against_the_name_and_not_the_address(
         with pytest.raises(httpx.ConnectError, match="certificate"):
             await http.get(f"https://other.example.org:{port}/")
     assert asked == ["hooks.example.org", "other.example.org"]
-
-
-def _certificate(folder: Path, name: str) -> Path:
-    """Key and certificate in one file; of its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOON - timedelta(days=3650))
-        .not_valid_after(NOON + timedelta(days=3650))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "both.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return file

@@ -6,7 +6,7 @@ import asyncio
 import os
 import pickle
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -23,7 +23,9 @@ from shared.channels.email import message_from_mime
 from shared.channels.table import CHANNELS
 from shared.errors import Unreadable
 from shared.reading import OFF_LOOP, Reading
+from tests.waiting import until
 
+_WORKER = "shared.reading_worker"
 AT = datetime(2026, 10, 1, 12, tzinfo=UTC)
 ACCOUNT = Account("desk", "email", "smtp", MappingProxyType({"address": "desk@example.org"}))
 LARGE = b"From: jan@example.net\r\nMessage-ID: <a@b>\r\n\r\n" + b"Hallo daar.\r\n" * 20_000
@@ -36,15 +38,21 @@ async def reading() -> AsyncIterator[Reading]:
     made.close()
 
 
-def workers() -> list[psutil.Process]:
-    found = ((each, each.as_dict(["cmdline"])["cmdline"]) for each in psutil.Process().children())
-    return [each for each, words in found if "shared.reading_worker" in (words or ())]
+class Workers:
+    """The processes started since."""
 
+    def __init__(self) -> None:
+        self._before = self._now()
 
-async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not done():
-            await asyncio.sleep(0)
+    def _now(self) -> set[int]:
+        found = (each.as_dict(["pid", "cmdline"]) for each in psutil.Process().children())
+        return {each["pid"] for each in found if _WORKER in (each["cmdline"] or ())}
+
+    async def some(self) -> bool:
+        return bool(self._now() - self._before)
+
+    async def none(self) -> bool:
+        return not await self.some()
 
 
 def process() -> Parsed:
@@ -81,13 +89,13 @@ async def test_it_is_another_process_and_the_same_one_again(reading: Reading) ->
 
 
 async def test_what_takes_too_long_is_parked_and_its_process_ended() -> None:
-    reading = Reading(seconds=0.5)
+    reading, workers = Reading(seconds=0.5), Workers()
     (parked,) = (await reading.parsed(b"the mail", time.sleep, 600)).parked  # type: ignore[arg-type]
     assert parked.raw == b"the mail"
     assert "over 0.5 s" in parked.reason
     assert parked.key
     reading.close()
-    await until(lambda: not workers())
+    await until(workers.none)
 
 
 async def test_the_loop_goes_on_meanwhile(reading: Reading) -> None:
@@ -100,7 +108,7 @@ async def test_the_loop_goes_on_meanwhile(reading: Reading) -> None:
 
 
 async def test_what_kills_its_process_is_parked(reading: Reading) -> None:
-    (parked,) = (await reading.parsed(b"the mail", os._exit, 3)).parked  # type: ignore[arg-type]
+    (parked,) = (await reading.parsed(b"the mail", os._exit, 3)).parked
     assert parked.raw == b"the mail"
     assert "ended its process" in parked.reason
     assert (await reading.parsed(b"", process)).answer.body
@@ -122,20 +130,21 @@ async def test_what_a_parser_prints_is_no_answer(reading: Reading) -> None:
 
 
 async def test_one_that_is_cancelled_leaves_no_process_behind() -> None:
-    reading = Reading(seconds=20)
+    reading, workers = Reading(seconds=20), Workers()
     task = asyncio.create_task(reading.parsed(b"", sleeps, 600))
-    await until(lambda: bool(workers()))
+    await until(workers.some)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await until(lambda: not workers())
+    await until(workers.none)
 
 
-async def test_closed_it_leaves_no_process_behind(reading: Reading) -> None:
+async def test_closed_it_leaves_no_process_behind() -> None:
+    reading, workers = Reading(seconds=20), Workers()
     await reading.parsed(b"", process)
-    assert workers()
+    assert await workers.some()
     reading.close()
-    await until(lambda: not workers())
+    await until(workers.none)
 
 
 # --- the doors -------------------------------------------------------------------------------

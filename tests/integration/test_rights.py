@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from services.notifier import letters as delivery_letters
+from services.notifier import subscriptions
 from services.router import commands as cmd
 from services.router.api import routers
 from services.router.decide import evolve
@@ -37,6 +38,7 @@ from shared.events import (
     Thread,
 )
 from shared.ops import letters
+from shared.security import Caller
 from shared.web.app import make_app
 from tests.builders import NOON, after, mail, message
 from tests.past import (
@@ -55,6 +57,7 @@ from tests.past import (
     live,
     poisoned,
     said,
+    tell,
 )
 from tests.people import owner, who
 from tests.rooms import Room, make_room
@@ -436,6 +439,33 @@ async def test_nothing_is_done_on_an_erased_case(room: Room, admin: httpx.AsyncC
         assert [t.case_id for t in await connection.execute(text("SELECT * FROM timers"))] == []
 
 
+async def test_what_subscribers_were_told_goes_with_what_they_said_of_it(
+    room: Room, admin: httpx.AsyncClient
+) -> None:
+    async with transaction(room.engine) as connection:
+        root = Caller("admin", "admin")
+        await subscriptions.create(connection, root, "https://hooks.example.org/", ["*"], NOON)
+    customer = await live(room)
+    before = holding(await rows_of(room.engine), WORDS)
+    assert {"marmalade", "borage", "juniper", "sorrel"} <= before["feed"]
+    assert {"anise", "31687654321"} <= before["attempts"]
+    mine = "SELECT state FROM deliveries WHERE effect = 'event'"
+    assert {row.state for row in await room.rows(mine)} == {"pending"}
+    _, case = await bob(room)
+    await tell(room)
+    await erase(room, admin, customer)
+    assert holding(await rows_of(room.engine), WORDS) == {}
+    assert {row.case_id for row in await room.rows("SELECT case_id FROM feed")} == {case}
+    states = "SELECT DISTINCT case_id = :bob AS his, state FROM deliveries WHERE effect = 'event'"
+    assert {tuple(row) for row in await room.rows(states, bob=case)} == {
+        (True, "pending"), (False, "dropped"),
+    }  # fmt: skip
+    await tell(room)  # the outbox still has what erasure itself told
+    left = await room.rows("SELECT type FROM feed WHERE case_id <> :bob", bob=case)
+    assert {row.type for row in left} == {"case.forgotten"}
+    assert holding(await rows_of(room.engine), WORDS) == {}
+
+
 async def test_a_guest_in_anothers_case_goes_and_the_case_stays(
     room: Room, admin: httpx.AsyncClient
 ) -> None:
@@ -449,7 +479,20 @@ async def test_a_guest_in_anothers_case_goes_and_the_case_stays(
     (case,) = await room.rows("SELECT id, team FROM cases")
     to_team = "frontdesk" if case.team == "parcels" else "parcels"
     await room.tell(case.id, cmd.OfferHandoff(uuid4(), "jo", "agent", to_team=to_team))
-    assert holding(await rows_of(room.engine), ("marmalade",))
+    async with transaction(room.engine) as connection:
+        root = Caller("admin", "admin")
+        await subscriptions.create(
+            connection, root, "https://hooks.example.org/", ["message.*"], NOON
+        )
+    await tell(room)
+    async with transaction(room.engine) as connection:
+        await connection.execute(
+            text("INSERT INTO attempts (delivery_id, number, at, took_ms, error, response) "
+                 "SELECT d.id, 1, now(), 1, '', f.body::text FROM deliveries d "
+                 "JOIN feed f USING (event_id)")
+        )  # fmt: skip
+    standing = holding(await rows_of(room.engine), ("marmalade",))
+    assert {"feed", "attempts"} <= standing.keys()
     await erase(room, admin, await owner(room, ADDRESS))
     assert holding(await rows_of(room.engine), ("marmalade", *WORDS)) == {}
     (row,) = await room.rows("SELECT state, subject FROM cases")

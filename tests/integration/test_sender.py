@@ -269,11 +269,11 @@ async def test_a_private_address_that_nobody_named_is_refused_and_listed(
 
 async def test_a_target_kind_that_is_not_there_yet_is_told_of(room: Notifying) -> None:
     case = await room.open_case()
-    await room.hear(room.warning(case, Target(kind="email", address="desk@carrier.example.org")))
+    await room.hear(room.warning(case, Target(kind="pigeon", address="loft")))
     async with room.sending():
         await room.settled("failed")
     (letter,) = await room.rows("SELECT reason FROM dead_letters")
-    assert "no target of kind email yet" in letter.reason
+    assert "no target of kind pigeon yet" in letter.reason
 
 
 async def test_a_handoff_is_offered_to_the_receiving_team(room: Notifying) -> None:

@@ -49,20 +49,6 @@ class Amazon:
         return sum(1 for each in self.aws.requests if each.path == path)
 
 
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Its address on loopback, while it is served there."""
-    listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield address_of(listener)
-    finally:
-        server.should_exit = True
-        await asyncio.wait_for(task, BOUND)
-        listener.close()
-
-
 @pytest.fixture(scope="module")
 async def open_amazon(
     postgres_url: str, _template: str, tmp_path_factory: pytest.TempPathFactory

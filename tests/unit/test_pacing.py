@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.pacing import MARGIN, Bucket, Pace, Shares, Wish, room, share_out
+from services.notifier.pacing import Bucket, Pace, Shares, Wish, room, share_out
 from tests.builders import NOON, after
 
 SECOND = timedelta(seconds=1)
@@ -25,13 +25,13 @@ def shared(wanted: list[Wish], paces: dict[str, Pace], now: datetime = NOON) -> 
 
 
 def test_a_burst_is_paid_for_with_a_silence() -> None:
-    assert Pace.of(1, 6.0, burst=45) == Pace(45, timedelta(seconds=270) + MARGIN)
+    assert Pace.of(1, 6.0, burst=45) == Pace(45, timedelta(seconds=270.25))
 
 
 def test_a_high_rate_is_kept_in_parts_and_is_the_same_in_all() -> None:
     pace = Pace.of(300, 1.0)
-    assert pace == Pace(50, SECOND / 6 + MARGIN)
-    assert Pace.of(15, 900.0) == Pace(15, timedelta(minutes=15) + MARGIN)
+    assert pace == Pace(50, SECOND / 6 * 1.1)
+    assert Pace.of(15, 900.0) == Pace(15, timedelta(seconds=900.25))
 
 
 def test_what_is_left_of_a_limit() -> None:

@@ -64,8 +64,8 @@ class DeliveryView(BaseModel):
 
 
 class Wanted(BaseModel):
-    """`ids`: these deliveries, by id or webhook-id. `from`, `to`: every event of that time, whatever
-    became of it. Neither: all that failed or was missed while the subscription was disabled."""
+    """`ids`: these deliveries, by id or webhook-id. `from`, `to`: every event of that time,
+    whatever became of it. Neither: all that failed, or was missed while it was disabled."""
 
     ids: Annotated[list[str], Field(min_length=1, max_length=_MOST_IDS)] | None = None
     from_: Annotated[datetime | None, Field(alias="from")] = None

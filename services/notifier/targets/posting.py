@@ -15,6 +15,7 @@ import httpx
 from services.notifier.answers import Answer, TargetError
 from services.notifier.targets.webhook import LARGEST_ANSWER, TIMEOUT, retry_after
 from shared.guard import Forbidden
+from shared.guarded_http import UNCALLABLE
 from shared.notices import Request
 
 _ANSWER_SECONDS: Final = 2.0
@@ -52,7 +53,7 @@ class Post:
             made = self._http.build_request("POST", address, content=request.body, headers=headers)
             async with asyncio.timeout(self._timeout):
                 return await self._http.send(made, stream=True)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
+        except UNCALLABLE as error:
             raise TargetError("forbidden", _why(error)) from error
         except TimeoutError as error:
             reason = f"no answer within {self._timeout:g} s"

@@ -17,6 +17,7 @@ import msgspec
 from services.notifier.answers import Answer, TargetError
 from services.notifier.models import Delivery
 from shared.channels.providers.standard_webhooks import sign_all
+from shared.guarded_http import UNCALLABLE
 
 TIMEOUT: Final = 15.0  # seconds
 LARGEST_BODY: Final = 20_000  # bytes
@@ -55,7 +56,7 @@ class Webhook:
             )
             async with asyncio.timeout_at(until):
                 given = await self._http.send(request, stream=True)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
+        except UNCALLABLE as error:
             raise TargetError("forbidden", str(error)) from error
         except TimeoutError as error:
             reason = f"no answer within {self._timeout:g} s"

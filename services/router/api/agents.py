@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.router import agents
 from services.router.agents import Presence, Profile
 from services.router.api.actions import Body
-from services.router.handlers import Handlers
 from services.router.api.own_addresses import own_notify
+from services.router.handlers import Handlers
 from services.router.policy import Policy
 from shared.database import transaction
 from shared.errors import Forbidden, Invalid, NotFound
@@ -71,7 +71,7 @@ class Agents:
         self._engine = handlers.runtime.engine
         self._allowed = Guard.of(handlers.runtime.settings.allow_private_targets)
 
-    async def page(self, cursor: str | None, limit: int) -> AgentPage:
+    async def page(self, who: Caller, cursor: str | None, limit: int) -> AgentPage:
         after = decode_cursor(cursor, tuple[str])[0] if cursor else ""
         after = after.replace("\x00", "")  # of a forged one: no text in the database has it
         now = self._handlers.runtime.now()
@@ -198,7 +198,7 @@ def routes(handlers: Handlers) -> APIRouter:
         who: Agent, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 100
     ) -> Any:
         """Everybody with a live key or a row of their own, by name."""
-        return await found.page(cursor, limit)
+        return await found.page(who, cursor, limit)
 
     @router.get("/{name}", response_model=AgentItem)
     async def one(name: Name, who: Agent) -> Any:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
+from services.router import call_backs
 from services.router import commands as cmd
 from services.router.case import Case
 from services.router.policy import Policy
 from services.router.trial.heard import Heard, echo, received
 from shared import events as ev
-from shared.events import CaseChanged
+from shared.channels import calls
+from shared.events import CaseChanged, Kind
 
 CLOCK: Final = "clock"
 _CODE: Final = "R-0000-0000"  # stands for the real one, which is stored hashed
@@ -155,8 +158,10 @@ class Retelling:
             senders=frozenset(() if apology is None else (apology.account,)),
         )
 
-    def _revised(self, _: int, event: ev.MessageRevised, case: Case | None) -> cmd.Command:
+    def _revised(self, index: int, event: ev.MessageRevised, case: Case | None) -> cmd.Command:
         """The words shown before are those the case shows, wherever they were replaced."""
+        if event.kind is not None:
+            return self._more(index, event, event.kind, case)
         shown = "" if case is None else case.subject if event.preview is None else case.preview
         after = event.subject if event.preview is None else event.preview
         return cmd.ReviseMessage(
@@ -165,6 +170,44 @@ class Retelling:
             before="" if after is None else shown,
             after=after or "",
             settled=event.settled,
+        )
+
+    def _more(
+        self, index: int, event: ev.MessageRevised, kind: Kind, case: Case | None
+    ) -> cmd.Command:
+        """Of a call: what it was taken for until then follows from what was told of it before."""
+        added = next(
+            change.event
+            for change in self._changes[:index]
+            if isinstance(change.event, ev.MessageAdded)
+            and change.event.message_id == event.message_id
+        )
+        told = [added.kind] + [
+            change.event.kind
+            for change in self._changes[:index]
+            if isinstance(change.event, ev.MessageRevised)
+            and change.event.message_id == event.message_id
+            and change.event.kind is not None
+        ]
+        stood = reduce(calls.outcome, told)
+        heard = self._heard.get(event.message_id) or _forgotten(added)
+        message = received(added, heard)
+        shown = event.preview if event.preview is not None else event.subject
+        before = "" if case is None else case.preview
+        return cmd.HearMore(
+            message=replace(
+                message,
+                kind=calls.outcome(stood, kind),
+                occurred_at=event.occurred_at or message.occurred_at,
+                text=before if shown is None else shown,
+                reply_text="",
+            ),
+            customer=heard.customer or self._owner(),
+            kind=kind,
+            stood=stood,
+            before=before,
+            marked=added.marked,
+            handoff_id=self._redeemed(index),
         )
 
     # --- what became of replies --------------------------------------------------------------
@@ -224,8 +267,11 @@ class Retelling:
     def _prioritised(self, i: int, event: ev.CasePriorityChanged, _: Case | None) -> cmd.Command:
         return cmd.ReviseCase(self._changes[i].actor, priority=event.priority)
 
-    def _promised(self, index: int, event: ev.PromiseMade, _: Case | None) -> cmd.Command:
+    def _promised(self, index: int, event: ev.PromiseMade, _: Case | None) -> cmd.Command | None:
+        """What the customer asked for follows from that."""
         before = self._changes[index - 1].event
+        if event.asked_in is not None:
+            return None
         if event.replaces and isinstance(before, ev.PromiseRenegotiated):
             return cmd.RenegotiatePromise(
                 before.promise_id, event.promise_id, event.by, event.due_at, consent=before.consent
@@ -276,8 +322,8 @@ class Retelling:
         return frozenset((invitation.account,)) if named == invitation.account else None
 
     def _accepted(self, _: int, event: ev.HandoffAccepted, __: Case | None) -> cmd.Command | None:
-        if event.by == "customer":
-            return None  # the message with the code tells it
+        if event.by == "customer" or event.how == call_backs.REACHED:
+            return None  # the message with the code tells it, or the outcome of the call
         by_code = event.how == "code told to an agent"
         return cmd.AcceptHandoff(event.handoff_id, event.by, by_code=by_code)
 

@@ -50,4 +50,5 @@ def _silent(address: str, what: str) -> Finding:
         ok=False,
         advice=f"{httpx.URL(address).host} gave no answer to read ({what}): look at api_base, the "
         "network and the provider's status page",
+        about="reach",
     )

@@ -69,8 +69,8 @@ _STYLES: Final = {
     "border-radius", "border-right", "border-spacing", "border-style", "border-top", "border-width",
     "color", "direction", "font", "font-family", "font-size", "font-style", "font-weight",
     "line-height", "list-style-type", "max-width", "padding", "padding-bottom", "padding-left",
-    "padding-right", "padding-top", "text-align", "text-decoration", "text-indent", "vertical-align",
-    "white-space", "width", "word-break", "word-wrap",
+    "padding-right", "padding-top", "text-align", "text-decoration", "text-indent",
+    "vertical-align", "white-space", "width", "word-break", "word-wrap",
 }  # fmt: skip
 
 

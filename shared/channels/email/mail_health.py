@@ -43,14 +43,15 @@ async def _mailbox(account: Account) -> list[Finding]:
         async with asyncio.timeout(_BOUND):
             return await asyncio.to_thread(_looked, account)
     except TimeoutError:
-        return [Finding("mailbox", False, "the server takes too long to answer: look at it")]
+        advice = "the server takes too long to answer: look at it"
+        return [Finding("mailbox", False, advice, "reach")]
 
 
 def _looked(account: Account) -> list[Finding]:
     try:
         box = Mailbox.open(account, only_looking=True)
     except MailboxUnavailable as error:
-        return [Finding("mailbox", False, str(error))]
+        return [Finding("mailbox", False, str(error), "subscription")]
     try:
         slower = f"no IDLE: mail is seen every {box.settings.every:g} s (`every`)"
         marks = (
@@ -58,7 +59,7 @@ def _looked(account: Account) -> list[Finding]:
             "taken in. Let nobody else read this mailbox"
         )
         return [
-            Finding(f"mailbox {box.settings.folder}", True),
+            Finding(f"mailbox {box.settings.folder}", True, about="subscription"),
             Finding("new mail is announced", box.idles, "" if box.idles else slower),
             Finding("mails can be marked", box.keywords, "" if box.keywords else marks),
         ]
@@ -75,9 +76,11 @@ async def _listener(account: Account) -> list[Finding]:
             greeting = await reader.readline()
             writer.close()
     except (OSError, TimeoutError, ValueError):
-        return [Finding(what, False, "nobody answers there: start `regie serve ingest`")]
+        advice = "nobody answers there: start `regie serve ingest`"
+        return [Finding(what, False, advice, "subscription")]
     ours = greeting.startswith(b"220") and b"Regie" in greeting
-    return [Finding(what, ours, "" if ours else "another program listens there: end it")]
+    advice = "" if ours else "another program listens there: end it"
+    return [Finding(what, ours, advice, "subscription")]
 
 
 async def _way_out(account: Account) -> list[Finding]:
@@ -97,7 +100,7 @@ async def _way_out(account: Account) -> list[Finding]:
         return [Finding("outgoing mail server", False, error.reason)]
     except (OSError, TimeoutError, aiosmtplib.SMTPException) as error:
         advice = untrusted(error) or f"no connection: {type(error).__name__}. Check host and port"
-        return [Finding("outgoing mail server", False, advice)]
+        return [Finding("outgoing mail server", False, advice, "reach")]
     finally:
         client.close()
-    return [Finding("outgoing mail server", True)]
+    return [Finding("outgoing mail server", True, about="reach")]

@@ -49,9 +49,10 @@ def _routed(answer: Asked, account: Account) -> Finding:
     forwarded = [each for each in actions if f'{path}"' in each or f"{path}/" in each]
     whole = any("/mime" in each for each in forwarded)
     if not forwarded:
-        return Finding("route", False, f"make a route that forwards to https://<host>{path}/mime")
+        advice = f"make a route that forwards to https://<your host>{path}/mime"
+        return Finding("route", False, advice, "subscription")
     advice = "" if whole else f"let the route forward to {path}/mime, so that mails come whole"
-    return Finding("route", whole, advice)
+    return Finding("route", whole, advice, "subscription")
 
 
 def _domain(answer: Asked, name: str) -> Finding:

@@ -32,13 +32,14 @@ class PostmarkHealth:
 def _hook(url: str, account: Account) -> Finding:
     what = "the inbound webhook posts here"
     if posts_to(url, account.name):
-        return Finding(what, ok=True)
+        return Finding(what, ok=True, about="subscription")
     set_to = "another address" if url else "nothing"
     return Finding(
         what,
         ok=False,
         advice=f"the server's inbound webhook is set to {set_to}: set it, under the inbound "
         f"stream's settings, to https://regie:<password>@<your host>/webhooks/{account.name}",
+        about="subscription",
     )
 
 

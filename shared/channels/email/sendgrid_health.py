@@ -53,12 +53,13 @@ async def _parse(account: Account, http: httpx.AsyncClient, allowed: set[str], k
         return settings
     urls = [text_at(each, "url") for each in list_at(settings, "result")]
     if any(posts_to(url, account.name) for url in urls):
-        return Finding(what, ok=True)
+        return Finding(what, ok=True, about="subscription")
     return Finding(
         what,
         ok=False,
         advice="no parse setting has this account's address: add one under Settings, Inbound "
         f"Parse, with https://<your host>/webhooks/{account.name}",
+        about="subscription",
     )
 
 

@@ -44,7 +44,8 @@ class SesHealth:
             async with asyncio.timeout(_BOUND):
                 return await self._examined(account, http)
         except TimeoutError:
-            return [Finding("reachable", False, "Amazon does not answer: try again later")]
+            advice = "Amazon does not answer: try again later"
+            return [Finding("reachable", False, advice, "reach")]
 
     async def _examined(self, account: Account, http: httpx.AsyncClient) -> Sequence[Finding]:
         keys, of_sns = credentials_of(account, "ses"), credentials_of(account, "sns")
@@ -106,9 +107,10 @@ def _subscribed(answer: Asked, account: Account) -> Finding:
     ]
     if not ours:
         advice = f"subscribe https://<your host>/webhooks/{account.name} to the topic"
-        return Finding("subscription", False, advice)
+        return Finding("subscription", False, advice, "subscription")
     pending = all(_tag(each, "SubscriptionArn") == "PendingConfirmation" for each in ours)
-    return Finding("subscription", not pending, "request the confirmation again" if pending else "")
+    advice = "request the confirmation again" if pending else ""
+    return Finding("subscription", not pending, advice, "subscription")
 
 
 def _tag(text: str, name: str) -> str:

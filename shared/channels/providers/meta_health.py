@@ -87,10 +87,11 @@ class _Asking:
     async def subscription(self, id: str, what: str) -> Finding:
         name = "subscribed to webhooks"
         if wrong := await self._get(f"{id}/subscribed_apps", {}):
-            return Finding(name, False, f"{wrong}. The token may lack the permission to tell")
+            advice = f"{wrong}. The token may lack the permission to tell"
+            return Finding(name, False, advice, "subscription")
         apps = list_at(self.answered, "data")
         advice = f"no app is subscribed to {what}: POST subscribed_apps, or tick it in Meta's app"
-        return Finding(name, bool(apps), "" if apps else advice)
+        return Finding(name, bool(apps), "" if apps else advice, "subscription")
 
     async def _get(self, path: str, query: Mapping[str, str]) -> str:
         """What went wrong; empty where nothing did."""

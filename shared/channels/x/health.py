@@ -27,7 +27,8 @@ class XHealth:
         except SendError as error:
             return [Finding("token", False, error.reason)]
         except (httpx.HTTPError, TimeoutError) as error:
-            return [Finding("reachable", False, f"{type(error).__name__}: X does not answer")]
+            advice = f"X does not answer ({type(error).__name__}): try again later"
+            return [Finding("reachable", False, advice, "reach")]
 
 
 async def _me(account: Account, http: httpx.AsyncClient) -> str:

@@ -47,6 +47,8 @@ CREATE TABLE link_key (
 INSERT INTO link_key (key)
     SELECT sha256(convert_to(string_agg(gen_random_uuid()::text, ''), 'UTF8'))
     FROM generate_series(1, 4);
+CREATE INDEX messages_target ON messages (account, (data -> 'thread' ->> 'target'))
+    WHERE kind IN ('edit', 'revoke', 'reaction');
 """
 
 

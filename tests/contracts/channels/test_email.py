@@ -360,7 +360,16 @@ def test_bounds_on_parts() -> None:
     message = only(raw)
     assert len(message.attachments) == 99
     assert message.attributes["truncated"] is True
+    assert message.attributes["limits"] == ["parts"]
     assert len({file.name for file in message.attachments}) == 99
+
+
+def test_the_html_that_is_kept_may_be_shown() -> None:
+    raw = mail("Content-Type: text/html", body="<p>Hallo<script>alert(1)</script>")
+    parsed = parse(raw)
+    (message,) = parsed.messages
+    assert message.html_blob == blob_for(b"<p>Hallo</p>")
+    assert raw in [blob.content for blob in parsed.blobs]
 
 
 def test_an_empty_mail_is_unreadable() -> None:

@@ -199,7 +199,6 @@ BIG = File("film.mp4", "video/mp4", b"\0" * (25 * 1024 * 1024 + 1))
             "takes no application/zip",
         ),
     ],
-    ids=str,
 )
 async def test_what_cannot_be_sent_never_leaves(
     account: Account, message: Outgoing, code: str, reason: str

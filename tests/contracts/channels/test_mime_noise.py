@@ -7,7 +7,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from quopri import encodestring
 from typing import Final
 
 import pytest
@@ -29,12 +28,14 @@ from tests.contracts.channels.test_mime import ALL
 
 ACCOUNT: Final = Account("desk", "email", "smtp", {"address": "desk@example.org"})
 AT: Final = datetime(2026, 10, 1, 12, tzinfo=UTC)
-NOISE: Final = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+NOISE: Final = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 PIECES: Final = st.sampled_from([
     b"\r\n", b"\n", b"\r", b"\0", b"\xff", b"\xe9", b'"', b"'", b"<", b">", b"(", b")", b";", b":",
-    b"=", b"=?", b"?=", b"=?utf-8?B?", b"--b", b"--b--", b"\\", b"*0*=", b"%", b"&#", b"<!--", b"-->",
+    b"=", b"=?", b"?=", b"=?utf-8?B?", b"--b", b"--b--", b"\\", b"*0*=", b"%", b"&#", b"<!--",
+    b"-->",
     b"Content-Type: multipart/mixed; boundary=b\r\n", b"Content-Transfer-Encoding: base64\r\n",
-    b"\x1b$B", b"\x1b(B", b"\xed\xa0\x80", b"begin 644 a\n", b"<style>", b"<div hidden>", b"@", b",",
+    b"\x1b$B", b"\x1b(B", b"\xed\xa0\x80", b"begin 644 a\n", b"<style>", b"<div hidden>", b"@",
+    b",",
 ])  # fmt: skip
 WORDS: Final = st.text("abcdefgéßž漢я ", min_size=1, max_size=30).map(str.strip).filter(bool)
 
@@ -130,8 +131,8 @@ _TEXTS: Final = st.builds(
     st.sampled_from(["base64", "quoted-printable"]),
 )
 _FILES: Final = st.builds(
-    Enclosed, st.sampled_from(["a.bin", "é €.pdf", "a;b.txt", 'a "b".doc']), st.binary(max_size=60),
-    st.sampled_from(["base64", "quoted-printable"]),
+    Enclosed, st.sampled_from(["a.bin", "é €.pdf", "a;b.txt", 'a "b".doc']),
+    st.binary(max_size=60), st.sampled_from(["base64", "quoted-printable"]),
 )  # fmt: skip
 _NODES: Final = st.recursive(
     _TEXTS | _FILES,
@@ -163,10 +164,8 @@ def written(node: Node, depth: int = 0) -> bytes:
 
 
 def _packed(fields: bytes, content: bytes, encoding: str) -> bytes:
-    packed = b64encode(content)
-    if encoding != "base64":
-        packed = encodestring(content, quotetabs=True)
-        packed = packed.replace(b"\r", b"=0D").replace(b"\n", b"=0A")
+    escaped = "".join(f"={byte:02X}" for byte in content).encode()
+    packed = b64encode(content) if encoding == "base64" else escaped
     return fields + f"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode() + packed
 
 
@@ -194,21 +193,22 @@ def test_made_mails_lose_nothing(node: Node) -> None:
 
 # --- made to take long -----------------------------------------------------------------------
 
-_SIZE: Final = 100_000
+_SIZE: Final = 40_000
 _IN_HTML: Final = (
     b"<", b"<a ", b"<!--", b"<!-- -->", b"<a b='>'", b'<a b="', b"<a '\"", b"<style>",
     b"<style></style", b"<blockquote>", b"<div>", b"<p>x", b"<a href=http://x>y", b"<ul><li>", b"&",
     b"&aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", b"&#", b'<p style="height:0;', b"</br>", b"</x>", b"<![",
-    b"<b id=1><p>", b"<table>a<b>", b"&zwnj; ", b'<img src="data:image/png;', b"<pre>\n", b"<head>x",
+    b"<b id=1><p>", b"<table>a<b>", b"&zwnj; ", b'<img src="data:image/png;', b"<pre>\n",
+    b"<head>x",
 )  # fmt: skip
 _IN_TEXT: Final = (
     b"begin 644 a\n", b"begin 644 a\n#86)C\n", b"\xe9\xe9", b"\xe9 a", b"\x1b$B", b"\xed\xa0\xbd",
-    b"> ", b"On 3/3 wrote ", b"\n\n", b"-----Original Message-----\n", b"--x\nContent-Type: a/b\n\n",
-    b"=", b"a \n", b"From: a\n", b"-- \n", b"http://a ",
+    b"> ", b"On 3/3 wrote ", b"\n\n", b"-----Original Message-----\n", b"=",
+    b"--x\nContent-Type: a/b\n\n", b"a \n", b"From: a\n", b"-- \n", b"http://a ",
 )  # fmt: skip
 _IN_HEADER: Final = (
-    b"=?a?q?", b"=?a?q?b?= ", b"=?", b"(", b'"\\', b"<a@b>,", b";x=\"", b'name="a"b;', b"charset=a ",
-    b"name*1*=a;", b"''%", b" ", b"<", b"@ ", b"\xe9", b": ", b"\x1b(", b"()", b"a,",
+    b"=?a?q?", b"=?a?q?b?= ", b"=?", b"(", b'"\\', b"<a@b>,", b";x=\"", b'name="a"b;',
+    b"charset=a ", b"name*1*=a;", b"''%", b" ", b"<", b"@ ", b"\xe9", b": ", b"\x1b(", b"()", b"a,",
 )  # fmt: skip
 
 
@@ -241,11 +241,11 @@ def test_hostile_mails_take_no_more_than_their_length(kind: str) -> None:
         if name.startswith(kind):
             began = time.process_time()
             survives(raw)
-            assert time.process_time() - began < 3, name
+            assert time.process_time() - began < 1.5, name
 
 
 def test_hostile_html_is_shown_within_bounds() -> None:
     for piece in _IN_HTML:
         began = time.process_time()
         display_html((piece * (_SIZE // len(piece))).decode())
-        assert time.process_time() - began < 3, piece
+        assert time.process_time() - began < 1.5, piece

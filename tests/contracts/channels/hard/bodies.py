@@ -182,7 +182,8 @@ HTML: Final[dict[str, Hard]] = {
     "a body that is hidden": Hard(html('<body style="visibility:hidden">Hallo</body>')),
     "comments and conditions": Hard(
         html(
-            "<!--[if mso]><p>oud</p><![endif]--><!--[if !mso]><!-->Hallo<!--<![endif]--><![if x]> x<![endif]>"
+            "<!--[if mso]><p>oud</p><![endif]--><!--[if !mso]><!-->Hallo"
+            "<!--<![endif]--><![if x]> x<![endif]>"
         ),
         "Hallo x",
     ),

@@ -110,7 +110,8 @@ CHARSETS: Final[dict[str, Hard]] = {
     "nul and controls": Hard(said(b"Ha\0l\x07l\x1bo\x7f", "utf-8"), "Hallo"),
     "html says its charset itself": Hard(
         mail(
-            b'<html><head><meta http-equiv="Content-Type" content="text/html; charset=windows-1251">'
+            b'<html><head><meta http-equiv="Content-Type" '
+            b'content="text/html; charset=windows-1251">'
             b"</head><body>" + "Привет".encode("cp1251") + b"</body></html>",
             "Content-Type: text/html",
         ),

@@ -52,7 +52,8 @@ STRUCTURES: Final[dict[str, Hard]] = {
     "a delimiter as the closing one": Hard(multi("--b\r\n\r\nHallo\r\n--b\r\n\r\n"), "Hallo"),
     "a closing delimiter before the last part": Hard(
         multi(
-            '--b\r\n\r\nHallo\r\n--b--\r\n--b\r\nContent-Type: text/csv; name="a.csv"\r\n\r\n1;2\r\n--b--'
+            "--b\r\n\r\nHallo\r\n--b--\r\n--b\r\n"
+            'Content-Type: text/csv; name="a.csv"\r\n\r\n1;2\r\n--b--'
         ),
         files=[_CSV],
     ),
@@ -135,14 +136,16 @@ STRUCTURES: Final[dict[str, Hard]] = {
     ),
     "a boundary that begins another": Hard(
         multi(
-            '--b\r\nContent-Type: multipart/mixed; boundary="bb"\r\n\r\n--bb\r\n\r\nHallo\r\n--bb--\r\n'
+            '--b\r\nContent-Type: multipart/mixed; boundary="bb"\r\n\r\n'
+            "--bb\r\n\r\nHallo\r\n--bb--\r\n"
             '--b\r\nContent-Type: text/csv; name="a.csv"\r\n\r\n1;2\r\n--b--'
         ),
         files=[_CSV],
     ),
     "the same boundary inside": Hard(
         multi(
-            '--b\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\nHallo\r\n--b--\r\n--b--'
+            '--b\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
+            "--b\r\n\r\nHallo\r\n--b--\r\n--b--"
         )
     ),
     "a part without headers": Hard(
@@ -366,7 +369,8 @@ LIMITS: Final[dict[str, Hard]] = {
     ),
     "too deep": Hard(
         multi(
-            f"--b\r\n\r\nHallo\r\n--b\r\nContent-Type: multipart/mixed; boundary=x0\r\n\r\n{_DEEP}\r\n"
+            "--b\r\n\r\nHallo\r\n--b\r\nContent-Type: multipart/mixed; boundary=x0\r\n\r\n"
+            f"{_DEEP}\r\n"
         ),
         files=[("part-1.bin", BIN, _DEEP.partition("boundary=x19\r\n\r\n")[2].encode() + b"\r\n")],
         beyond=("depth",),
