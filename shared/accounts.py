@@ -29,6 +29,7 @@ from shared.events import Channel, Scheme
 from shared.yamlfile import Document, FileError, Path, nearest, read
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SHORTEST: Final = 6
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -58,9 +59,10 @@ class Account:
         return self._secrets.get(name, ())
 
     def hide(self, text: str) -> str:
-        """`text`, which others wrote, without any secret of this account."""
+        """`text`, which others wrote, without any secret of this account. One so short that it
+        may be a word is no secret."""
         for secret in (each for listed in self._secrets.values() for each in listed):
-            text = text.replace(secret, "***")
+            text = text.replace(secret, "***") if len(secret) >= _SHORTEST else text
         return text
 
     def own_addresses(self) -> set[tuple[Scheme, str]]:

@@ -19,7 +19,9 @@ from shared.database import driver
 
 _LONGEST: Final = 300
 # An address of a person has no place in a row that outlives their messages.
-_ADDRESS: Final = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+|\+?\d(?:[ ().-]?\d){7,}")
+_ADDRESS: Final = re.compile(
+    r"""[^\s@<>"',;:]+@[^\s@<>"',;:]+|(?<![0-9A-Za-z])\+?\d(?:[ ().-]?\d){7,}(?![0-9A-Za-z])"""
+)
 
 
 class Activity(NamedTuple):
@@ -79,14 +81,16 @@ async def _note(connection: AsyncConnection, latest: Mapping[str, Activity]) -> 
 
 
 _READ: Final = "SELECT account, last_in, last_out, failed_at, code, reason FROM account_activity"
-# `greatest` ignores NULL. Ordered, because two that make the first rows do wait for each other.
+# `greatest` ignores NULL. Only what is not there is inserted: a conflict with a row in somebody's
+# hands waits for them, whatever is done about it. Those who make a first row do wait: so in order.
 _NOTE: Final = """
 WITH news AS (
     SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[],
         $5::text[], $6::text[]) AS n (account, last_in, last_out, failed_at, code, reason)
 ), made AS (
     INSERT INTO account_activity (account, last_in, last_out, failed_at, code, reason)
-    SELECT * FROM news ORDER BY account ON CONFLICT DO NOTHING
+    SELECT * FROM news WHERE account NOT IN (SELECT account FROM account_activity)
+    ORDER BY account ON CONFLICT DO NOTHING
 ), free AS (
     SELECT a.account FROM account_activity a JOIN news USING (account)
     FOR NO KEY UPDATE OF a SKIP LOCKED

@@ -17,7 +17,9 @@ from tests.waiting import BOUND
 async def serving(app: Any, *, dated: bool = True) -> AsyncIterator[str]:
     """Its address, while it is served there; its answers bear the time, unless it does that."""
     listener = listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, log_level="error", lifespan="off", date_header=dated)
+    config = uvicorn.Config(
+        app, log_level="error", lifespan="off", date_header=dated, timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -106,7 +106,7 @@ def _show_findings(account: Mapping[str, Any], *, alone: bool) -> None:
         words = f"{failure['code']}: {failure['reason']}"
         console.print(Text(f"  last failure, {failure['at']}: {words}"))
     if told and account["webhook_address"]:
-        console.print(Text(f"  webhook address: {account['webhook_address']}"))
+        console.print(Text(f"  to paste at the provider: {account['webhook_address']}"))
 
 
 def _word(told: bool | None) -> Text:

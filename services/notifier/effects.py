@@ -15,6 +15,7 @@ from shared.events import (
     DeadlineBreached,
     DeadlineEscalated,
     DeadlineWarned,
+    Digest,
     HandoffOffered,
     PromiseAttempted,
     PromiseBroken,
@@ -27,6 +28,7 @@ from shared.events import (
 REPLY_LIVES: Final = timedelta(hours=24)
 NOTICE_LIVES: Final = timedelta(days=4)  # longer than all retries together
 _LONGEST_REASON: Final = 500
+_PEOPLE: Final = Digest(over=20, every=timedelta(minutes=15))
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -101,8 +103,14 @@ def _notices(
             at=change.at,
             expires_at=expires_at,
             not_before=each.not_before,
-            digest=None if effect == "handoff" else each.digest,
+            digest=None if effect == "handoff" else each.digest or _default(each.kind),
         )
+
+
+def _default(kind: str) -> Digest | None:
+    """A person is never sent hundreds, however urgent, and whatever the policy leaves unsaid; a
+    program behind a webhook reads each."""
+    return None if kind == "webhook" else _PEOPLE
 
 
 def _notice(change: CaseChanged) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier import feed, subscriptions
-from services.notifier.subscriptions import DELIVERIES, TAKEN, Subscription
+from services.notifier.subscriptions import DELIVERIES, TAKERS, Subscription
 from shared.database import driver, is_deadlock, transaction
 from shared.errors import Unavailable
 from shared.ids import new_id
@@ -159,16 +159,18 @@ WHERE id = $1
 _ANEW: Final = """state = 'pending', next_at = {now}, expires_at = greatest(d.expires_at, {until}),
     attempts_before = d.attempts, ended_at = NULL, error = ''"""
 _STEP: Final = f"""
+WITH e AS MATERIALIZED (
+    SELECT * FROM feed WHERE position >= $3 AND position < $4
+    AND ($6::timestamptz IS NULL OR at >= $6) AND ($7::timestamptz IS NULL OR at <= $7)
+), {TAKERS}
 {DELIVERIES}
-FROM feed e {TAKEN}
-WHERE e.position >= $3 AND e.position < $4 AND s.id = $5
-    AND ($6::timestamptz IS NULL OR e.at >= $6) AND ($7::timestamptz IS NULL OR e.at <= $7)
+WHERE k.subscription = $5
     AND (NOT $8 OR e.position >= $9 OR EXISTS (SELECT FROM deliveries had
         WHERE had.id = {subscriptions.DELIVERY_ID}))
 ON CONFLICT (id) DO UPDATE SET {_ANEW.format(now="$1", until="$2")}
     WHERE d.state IN ('failed', 'dropped') OR (NOT $8 AND d.state IN ('sent', 'unknown'))
 RETURNING d.id
-"""
+"""  # noqa: S608 - our own text
 _AGAIN: Final = f"""
 UPDATE deliveries d SET {_ANEW.format(now="$3", until="$4")}
 FROM feed e

@@ -172,26 +172,31 @@ _KEYS: Final = """(SELECT id, role, teams, accounts FROM api_keys
     UNION ALL SELECT 'admin', 'admin', '{}', '{}')"""
 # One event and one subscription are one delivery for ever, as `models.delivery_id` has it for the
 # others; by MD5, because the database makes these.
-DELIVERY_ID: Final = "md5('subscription:' || s.id || chr(31) || e.event_id)::uuid"
+DELIVERY_ID: Final = "md5('subscription:' || k.subscription || chr(31) || e.event_id)::uuid"
 DELIVERIES: Final = f"""
 INSERT INTO deliveries AS d (id, event_id, case_id, seq, version, effect, target, lane, payload, at,
     expires_at, next_at, created_at)
-SELECT {DELIVERY_ID}, e.event_id, e.case_id, e.seq, e.version, '{EVENT}', 'subscription:' || s.id,
-    '', '{{}}', e.at, $2, $1, $1
-"""
-TAKEN: Final = f"""
+SELECT {DELIVERY_ID}, e.event_id, e.case_id, e.seq, e.version, '{EVENT}',
+    'subscription:' || k.subscription, '', '{{}}', e.at, $2, $1, $1
+FROM e JOIN k ON k.type = e.type AND {SEES}
+"""  # noqa: S608 - our own text
+# Which subscriptions take which of the types at hand, before any event is looked at by itself.
+TAKERS: Final = f"""k AS MATERIALIZED (
+    SELECT s.id AS subscription, e.type, key.role, key.teams, key.accounts
+    FROM (SELECT DISTINCT type FROM e) AS e
     JOIN subscriptions s ON {WANTS}
     JOIN targets t ON t.target = 'subscription:' || s.id AND t.disabled_at IS NULL
-    JOIN {_KEYS} AS k ON k.id = s.key_id AND {SEES}
-"""
+    JOIN {_KEYS} AS key ON key.id = s.key_id
+)"""  # noqa: S608 - our own text
 _PLAN: Final = f"""
-{DELIVERIES}
-FROM unnest($3::text[], $4::uuid[], $5::int[], $6::int[], $7::text[], $8::timestamptz[],
-    $9::text[], $10::text[], $11::boolean[])
+WITH e AS MATERIALIZED (
+    SELECT * FROM unnest($3::text[], $4::uuid[], $5::int[], $6::int[], $7::text[],
+        $8::timestamptz[], $9::text[], $10::text[], $11::boolean[])
     AS e (event_id, case_id, seq, version, type, at, team, account, confidential)
-{TAKEN}
+), {TAKERS}
+{DELIVERIES}
 ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608 - our own text
 
 _COLUMNS: Final = """
 SELECT s.id, s.url, s.events, s.owner, s.created_at, s.updated_at, s.failing_since, s.missed_from,

@@ -1,4 +1,4 @@
-"""A message once later word of it was handled: edits, withdrawals, additions, a call's outcome. Pure.
+"""A message after later word of it: edits, withdrawals, additions, the outcome of a call. Pure.
 
 Providers promise no order. Whatever the order, the message ends the same:
 
@@ -143,7 +143,8 @@ def heard(row: Standing, message: MessageReceived, telling: Mapping[str, Any]) -
     attributes = {**other.get("attributes", {}), **best.get("attributes", {})}
     data = {**other, **best, **{name: row.data[name] for name in _KEPT if name in row.data}}
     data = _with(_with(data, "attributes", attributes), "attachments", files)
-    data["told"] = sorted({*told, message.kind}, key=RANK.__getitem__)
+    kinds = sorted({*told, message.kind}, key=RANK.__getitem__)
+    data = _with(data, "told", kinds if len(kinds) > 1 else ())
     return Standing(
         kind=message.kind if better else row.kind,
         text=(message.text if better else row.words) + _below(row.data),

@@ -93,19 +93,25 @@ class Amendments:
         data = msgspec.json.decode(row.data)
         return Standing(row.kind, row.text, row.occurred_at, data)  # type: ignore[arg-type]
 
-    def change(self, desk: Desk, id: UUID, new: Standing, marked: str | None = None) -> None:
-        """`marked` None leaves that as it is."""
+    def change(self, desk: Desk, id: UUID, new: Standing) -> None:
         if id not in self._places:
             self._stored[id] = new
-            self._changed[id] = self._changed.get(id, "") if marked is None else marked
+            self._changed.setdefault(id, "")
             return
         index = self._places[id]
-        row = desk.messages[index]
-        desk.messages[index] = row._replace(
+        desk.messages[index] = desk.messages[index]._replace(
             kind=new.kind, text=new.text, occurred_at=new.occurred_at,
             data=_ENCODER.encode(new.data).decode(),
-            marked=row.marked if marked is None else marked,
         )  # fmt: skip
+
+    def mark(self, desk: Desk, id: UUID, marked: str) -> None:
+        """After `change`: why it is to be shown with care; nothing leaves that as it was."""
+        if id in self._places:
+            index = self._places[id]
+            old = desk.messages[index]
+            desk.messages[index] = old._replace(marked=marked or old.marked)
+        elif marked:
+            self._changed[id] = marked
 
     async def store(self, connection: AsyncConnection) -> None:
         if self._changed:

@@ -25,6 +25,7 @@ from services.router import (
     surveying,
 )
 from services.router.adopting import Adoptions, addressed
+from services.router.amended import Word
 from services.router.amending import Amendments
 from services.router.calls_heard import CallsHeard
 from services.router.case import Case
@@ -72,17 +73,30 @@ class Arrivals:
         messages = await barring.admitted(self.desk.connection, messages)
         fresh = await queries.unseen(self.desk.connection, [m.id for m in messages], self.desk.now)
         batch: list[MessageReceived] = []
+        again: list[int] = []
         for message in messages:
-            if message.id in fresh:
-                fresh.discard(message.id)
-                batch.append(self._cleaned(message))
+            if message.id not in fresh:
+                if message.call is None:
+                    continue
+                again.append(len(batch))
+            fresh.discard(message.id)
+            batch.append(self._cleaned(message))
         if batch:
-            await self._load(batch)
-            for message in batch:
+            await self._take_all(batch, frozenset(again))
+
+    async def _take_all(self, batch: Sequence[MessageReceived], again: frozenset[int]) -> None:
+        """`again`: which of them come once more, which for a call may still say something new."""
+        new = [message for index, message in enumerate(batch) if index not in again]
+        repeats = [batch[index] for index in again]
+        await self._load(new, repeats)
+        for index, message in enumerate(batch):
+            if index in again:
+                self._take_again(message)
+            else:
                 self._take(message)
-            await self._store_updates()
-            await self._adoptions.store(self.desk)
-            await self._codes.store(self.desk)
+        await self._amendments.store(self.desk.connection)
+        await self._adoptions.store(self.desk)
+        await self._codes.store(self.desk)
 
     def _cleaned(self, message: MessageReceived) -> MessageReceived:
         """Our own addresses are never customers; a switchboard's number is nobody's alone."""
@@ -99,20 +113,25 @@ class Arrivals:
             automatic=message.automatic or len(identities) < len(sender.identities),
         )
 
-    async def _load(self, batch: Sequence[MessageReceived]) -> None:
+    async def _load(
+        self, batch: Sequence[MessageReceived], repeats: Sequence[MessageReceived]
+    ) -> None:
         desk, connection = self.desk, self.desk.connection
-        await self._codes.read(desk, batch)
-        people = await identify(connection, batch, desk.policy, self._codes.customers, desk.now)
+        told = [*batch, *repeats]
+        await self._codes.read(desk, told)
+        known = [*batch, *(m for m in repeats if m.sender.identities and self._codes.shown(m))]
+        people = await identify(connection, known, desk.policy, self._codes.customers, desk.now)
         self._people, merges = people, people.merges
-        named = addressed(batch, self._codes.addresses)
+        named = addressed(known, self._codes.addresses)
         moving = await self._adoptions.prepare(
             connection, {people.of[id] for id in named}, people.facts.keys()
         )
         moving.update(case for merge in merges for case in merge.cases)
         # Only now, with the customers locked: a split moves the threads of theirs.
         self._known = await queries.messages_by_ref(
-            connection, (ref for m in batch for ref in mentions.refs(m))
+            connection, (ref for m in told for ref in mentions.refs(m))
         )
+        early = await self._amendments.read_early(connection, batch)
         self._returned = await echoes.returned(connection, batch, people.of, desk.now)
         self._ours = await queries.messages_by_id(
             connection, {id for m in batch for id in mentions.our_ids(m)}
@@ -122,16 +141,23 @@ class Arrivals:
         marked = mentions.tokens(batch) | mentions.tags(batch)
         cases = await queries.lock_cases(
             connection,
-            {k.case_id for k in threads} | self._codes.cases | marked | parents | moving,
+            {k.case_id for k in threads} | early | self._codes.cases | marked | parents | moving,
             set(self._people.of.values()),
             surveying.reach(desk.policy, desk.now),
         )
         desk.seat(cases)
+        await self._amendments.read(connection, self._amended(told))
         await merging.carry(desk, merges)
         for case in desk.cases.values():
             self._of_customer[case.customer_id].append(case.id)
         if self._codes.cases:
-            await self._codes.read(desk, batch)  # again, now that nobody else can redeem them
+            await self._codes.read(desk, told)  # again, now that nobody else can redeem them
+
+    def _amended(self, told: Iterable[MessageReceived]) -> set[UUID]:
+        """The stored messages that these say more of."""
+        refs = {(m.account, m.thread.target) for m in told if m.kind in heard_rows.REPLACING}
+        refs |= {(m.account, m.thread.message_id) for m in told if m.call is not None}
+        return {self._known[ref].id for ref in refs if ref in self._known}
 
     def _take(self, message: MessageReceived) -> None:
         if message.id in self._returned:
@@ -158,7 +184,7 @@ class Arrivals:
             TakeMessage(
                 case_id=case_id,
                 message=message,
-                customer=self._people.facts[customer],
+                customer=self._facts(customer),
                 joined=joined.why,
                 marked=joined.marked,
                 handoff_id=redemption.handoff_id if redemption else None,
@@ -177,7 +203,28 @@ class Arrivals:
             self._of_customer[customer] += self._of_customer.pop(guest, [])
         return customer
 
+    def _take_again(self, message: MessageReceived) -> None:
+        known = self._known.get((message.account, message.thread.message_id))
+        if known is not None:
+            self._hear_more(message, known)
+
+    def _hear_more(self, message: MessageReceived, known: Known) -> None:
+        """A call tells its outcome in several requests."""
+        ref = (message.account, message.thread.message_id)
+        found = self._people.of.get(message.id) if message.sender.identities else None
+        customer = self._adoptions.standing(found or known.customer_id)
+        calls = CallsHeard(self.desk, self._codes, self._amendments, self._adopt, self._facts)
+        self._known[ref] = calls.hear(message, customer, known)
+
+    def _facts(self, customer: UUID) -> CustomerFacts:
+        return self._people.facts.get(customer) or CustomerFacts(id=customer, known=True)
+
     def _customer(self, message: MessageReceived) -> UUID:
+        if not message.sender.identities:
+            told = self._known.get((message.account, message.thread.target))
+            early = [told] if told is not None else self._amendments.early(message)
+            if early:  # nobody can say who called, but that it is one call
+                return self._adoptions.standing(early[0].customer_id)
         return self._adoptions.standing(self._people.of[message.id])
 
     def _join(self, message: MessageReceived, customer: UUID) -> Joined:
@@ -197,7 +244,7 @@ class Arrivals:
 
     def _product(self, message: MessageReceived, customer: UUID) -> str:
         """The one given, else that of the rule it matches, evaluated for this message alone."""
-        facts = facts_of(message, self._people.facts[customer])
+        facts = facts_of(message, self._facts(customer))
         return message.product or self.desk.policy.route(facts, self.desk.now).product
 
     def _threads(self, message: MessageReceived, customer: UUID) -> Iterable[Case]:
@@ -206,21 +253,15 @@ class Arrivals:
         copy, so only the case's own customer is let in by it."""
         named = [self._known[ref] for ref in mentions.refs(message) if ref in self._known]
         named += [self._ours[id] for id in mentions.our_ids(message) if id in self._ours]
-        answers = [known for known in named if self._answers(message, known)]
+        answers = [k for k in named if mentions.answers(message, k, self._known)]
         tokens = mentions.tokens([message])
         for id in (*(k.case_id for k in answers), *tokens, *(k.case_id for k in named)):
             if id in self.desk.cases:
                 yield self.desk.cases[id]
-        for id in mentions.tags([message]):
+        early = (early.case_id for early in self._amendments.early(message))
+        for id in (*mentions.tags([message]), *early):
             if id in self.desk.cases and self.desk.cases[id].customer_id == customer:
                 yield self.desk.cases[id]
-
-    def _answers(self, message: MessageReceived, known: Known) -> bool:
-        """Whether it is the very message that this one replies to."""
-        nearest = message.thread.references[:1]
-        return any(self._known.get((message.account, ref)) == known for ref in nearest) or (
-            known.id in _our_ids_in(nearest)
-        )
 
     def _keep(
         self,
@@ -232,76 +273,42 @@ class Arrivals:
     ) -> None:
         if message.echo:
             return  # its row comes with ReplyRecorded
-        row = self._row(message, case, customer, joined.marked)
+        row = heard_rows.row(message, case.id, self._facts(customer), joined.marked, self.desk.now)
+        self._amendments.place(row.id, len(self.desk.messages))
         self.desk.messages.append(row)
-        if message.thread.message_id and message.kind not in _REPLACING:
-            self._known[message.account, message.thread.message_id] = Known(
-                message.id, case.id, customer, message.account, message.kind, row.state, "in",
-                message.text[:600],
-            )  # fmt: skip
-        target = self._known.get((message.account, message.thread.target))
-        if message.kind in _REPLACING and target is not None and target.direction == "in":
-            self._updates[target.id].append(message)
-            self._revise(target, message, message.kind)
-
-    def _row(self, message: MessageReceived, case: Case, customer: UUID, marked: str) -> MessageRow:
-        reference = "" if message.kind in _REPLACING else message.thread.message_id
-        return MessageRow(
-            id=message.id, case_id=case.id, customer_id=customer, account=message.account,
-            channel=message.channel, direction="in", kind=message.kind, state="received",
-            authentication=message.sender.authentication, author=message.sender.name,
-            provider_id=reference, subject=message.subject, text=message.text, marked=marked,
-            occurred_at=message.occurred_at, received_at=message.received_at,
-            processed_at=self.desk.now, data=_data(message, self._people.facts[customer]),
-        )  # fmt: skip
-
-    def _revise(
-        self, known: Known, message: MessageReceived, reason: str, settled: bool = False
-    ) -> None:
-        after = "[withdrawn]" if message.kind == "revoke" else message.text
-        if known.case_id in self.desk.cases and not _adds(message):
-            self.desk.decide(
-                known.case_id, ReviseMessage(known.id, reason, known.text, after, settled)
-            )
-
-    def _hear_more(self, message: MessageReceived, known: Known) -> None:
-        """A call tells its outcome in several requests: the better one stands, in place."""
-        if not calls.better(known.kind, message.kind):  # type: ignore[arg-type]
+        if message.kind in heard_rows.REPLACING:
+            self._amend_target(message, case, customer)
             return
-        answered = message.kind == "call_ended"
-        self._revise(known, message, "a better outcome of the call", settled=answered)
-        ref = (message.account, message.thread.message_id)
-        self._known[ref] = evolved(known, kind=message.kind, text=message.text[:600])
-        for index, row in enumerate(self.desk.messages):
-            if row.id == known.id:
-                data = _data(message, self._people.facts[self._customer(message)])
-                self.desk.messages[index] = row._replace(
-                    kind=message.kind, text=message.text, data=data
-                )
-                return
-        self._updates[known.id].append(message)
+        if message.thread.target and (message.account, message.thread.target) not in self._known:
+            self._amendments.note_early(message, case.id, customer)
+        if message.thread.message_id:
+            known = Known(
+                message.id, case.id, customer, message.account, message.kind, row.state, "in",
+                message.text[:600], joined.marked,
+            )  # fmt: skip
+            self._known[message.account, message.thread.message_id] = known
+            for early in self._amendments.early(message):
+                self._amend(known, early.word, early.customer_id)
 
-    async def _store_updates(self) -> None:
-        """Edits, withdrawals and better outcomes of messages stored before, or in this batch;
-        one after the other, as each builds on what the one before it left."""
-        places = {row.id: index for index, row in enumerate(self.desk.messages)}
-        for id, updates in self._updates.items():
-            for message in updates:
-                if id in places:
-                    row = self.desk.messages[places[id]]
-                    new = row._replace(text=_new_text(message, row.text))
-                    self.desk.messages[places[id]] = new
-                else:
-                    await self._store_update(id, message)
+    def _amend_target(self, message: MessageReceived, case: Case, customer: UUID) -> None:
+        """What it is about, or nothing yet: that may come after it."""
+        target = self._known.get((message.account, message.thread.target))
+        if target is None:
+            self._amendments.note_early(message, case.id, customer)
+        elif target.direction == "in":
+            self._amend(target, amended.word_of(message), customer)
 
-    async def _store_update(self, id: UUID, message: MessageReceived) -> None:
-        replaces = message.kind in _REPLACING
-        await (await driver(self.desk.connection)).execute(
-            "UPDATE messages SET text = CASE WHEN $5 THEN text || chr(10) ELSE '' END || $2, "
-            "kind = coalesce($3, kind), data = data || $4::jsonb WHERE id = $1",
-            id,
-            "" if message.kind == "revoke" else message.text,
-            None if replaces else message.kind,
-            '{"edited": true}' if replaces else _data(message),
-            _adds(message),
-        )
+    def _amend(self, known: Known, word: Word, customer: UUID) -> None:
+        """Only who said it takes it back."""
+        old = self._amendments.standing(self.desk, known.id)
+        whose = {self._adoptions.standing(id) for id in (known.customer_id, customer)}
+        if old is None or len(whose) > 1:
+            return
+        new = amended.amended(old, word)
+        self._amendments.change(self.desk, known.id, new)
+        gone = new.gone and word.kind == "revoke"
+        if known.case_id in self.desk.cases and not word.adds:
+            after = "[withdrawn]" if gone else new.words
+            self.desk.decide(
+                known.case_id, ReviseMessage(known.id, word.kind, old.words, after, settled=gone)
+            )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from services.router import clocks, pingpong, results, switching
+from services.router import call_backs, clocks, pingpong, results, switching
 from services.router.answering import leaves_by, permitted_from
 from services.router.case import SPOKEN, Case, Offer, Route
 from services.router.commands import AcceptHandoff, DeclineHandoff, GiveBack, OfferHandoff
@@ -120,6 +120,9 @@ def _offer_switch(turn: Turn, command: OfferHandoff) -> None:
         inputs={"product": case.product, "reason": command.reason},
         trail=switching.tried(policy, *wanted),
     )  # fmt: skip
+    if command.to_channel == "phone" and command.consent and command.address:
+        about = f"the switch from {case.channel}, as agreed"
+        call_backs.ask(turn, command.handoff_id, command.agent, command.address, about)
     if command.code:
         _invite(turn, command, asked=row.consent == "ask")
 

@@ -1,4 +1,4 @@
-"""What a message names: the messages it answers or is about, and the cases of signed marks. Pure."""
+"""What a message names: messages it answers or is about, and the cases of signed marks. Pure."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ class Known:
     state: str
     direction: str
     text: str = ""
+    marked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ async def messages_by_ref(connection: AsyncConnection, refs: Iterable[Ref]) -> d
         return {}
     rows = await (await driver(connection)).fetch(
         "SELECT account, provider_id, id, case_id, customer_id, kind, state, direction, "
-        "left(text, 600) AS text "
+        "left(text, 600) AS text, marked "
         "FROM messages JOIN unnest($1::text[], $2::text[]) AS wanted (account, provider_id) "
         "USING (account, provider_id) WHERE provider_id <> '' ORDER BY processed_at",
         *zip(*wanted, strict=True),
@@ -89,7 +90,7 @@ async def messages_by_id(connection: AsyncConnection, ids: Iterable[UUID]) -> di
         return {}
     rows = await (await driver(connection)).fetch(
         "SELECT id, case_id, customer_id, account, kind, state, direction, "
-        "left(text, 600) AS text FROM messages "
+        "left(text, 600) AS text, marked FROM messages "
         "WHERE id = ANY($1)",
         wanted,
     )

@@ -68,8 +68,14 @@ class Codes:
     def customers(self) -> set[UUID]:
         return {code.customer_id for code in self._stored.values()}
 
+    def shown(self, message: MessageReceived) -> bool:
+        return bool(self._shown.get(message.id))
+
     async def read(self, desk: Desk, batch: Sequence[MessageReceived]) -> None:
-        shown = self._shown = {message.id: _shown(message) for message in batch}
+        shown = self._shown = {}
+        for message in batch:  # a call may be told of twice under one id, once with its digits
+            known = shown.get(message.id, [])
+            shown[message.id] = list(dict.fromkeys((*known, *_shown(message))))
         hashes = {codes.hashed(code) for found in shown.values() for code in found}
         self._stored = await queries.codes_by_hash(desk.connection, hashes)
         senders = {_sender(message) for message in batch if shown[message.id]}

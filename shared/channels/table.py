@@ -28,6 +28,7 @@ from shared.channels.email import (
     ApiOrSmtp,
     MailgunHealth,
     MailgunInbound,
+    MailgunMedia,
     MailgunOutbound,
     MailHealth,
     PostmarkHealth,
@@ -121,6 +122,7 @@ _WHATSAPP: Final = {
 _MAILGUN: Final = Provider(
     MailgunInbound(),
     MailgunOutbound(_SMTP),
+    media=MailgunMedia(),
     files=mailgun_send.FILES,
     health=MailgunHealth(),
 )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 _WRITTEN: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,9})?) ?(Z|[+-]\d\d:?\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,9})?) ?(Z|UTC|[+-]\d\d:?\d\d)?", re.ASCII
 )
 
 
@@ -17,6 +17,7 @@ def moment(text: str, zone: tzinfo | None = None) -> datetime | None:
     if not (written := _WRITTEN.fullmatch(text)):
         return None
     date, time, offset = written.groups()
+    offset = "Z" if offset == "UTC" else offset  # Vonage writes it so, where it writes no offset
     if offset is None and zone is None:
         return None
     try:

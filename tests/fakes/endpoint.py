@@ -164,6 +164,16 @@ def deaf() -> Greeting:
     return greet
 
 
+def banner() -> Greeting:
+    """Speaks first, as a mail server does."""
+
+    async def greet(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.org ready\r\n")
+        await writer.drain()
+
+    return greet
+
+
 def slam() -> Greeting:
     """Ends the connection by RST before anything is read."""
 

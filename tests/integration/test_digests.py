@@ -12,8 +12,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from services.notifier.digests import Digests
+from shared.database import transaction
 from shared.events import CaseChanged, DeadlineBreached, DeadlineWarned, Digest, Target
 from tests.builders import NOON, after
 from tests.fakes.endpoint import status
@@ -244,6 +246,22 @@ async def test_a_notice_is_told_once_though_digests_die_and_compete(room: Notify
         "SELECT count(DISTINCT digest_id) AS digests FROM deliveries WHERE state = 'digested'"
     )
     assert row.digests == 1
+
+
+async def test_a_digest_that_somebody_has_in_hand_is_left_to_them(room: Notifying) -> None:
+    cases = await room.open_cases(3)
+    await room.hear(*(overdue(room, case, (desk(room, 0),)) for case in cases))
+    async with room.sending():
+        await all_in(room, held=3)
+    room.clock.at += QUARTER
+    await room.run("UPDATE digests SET open = false")
+    digests = Digests(room.runtime)
+    async with transaction(room.runtime.engine) as connection:
+        await connection.execute(text("SELECT id FROM digests FOR UPDATE"))
+        async with asyncio.timeout(5):
+            assert await digests.gather(room.clock()) is False
+    assert await digests.gather(room.clock()) is True
+    assert Counter(await room.states()) == {"digested": 3, "pending": 1}
 
 
 async def held_at_most(room: Notifying, most: int) -> bool:

@@ -21,7 +21,7 @@ from shared.channels.email import message_from_mime
 from shared.events import HandoffOffered, Manner, Target, Wording
 from shared.guard import Guard
 from tests.builders import NOON
-from tests.fakes.endpoint import hang, reset, status
+from tests.fakes.endpoint import Behaviour, hang, reset, status
 from tests.fakes.ntfy import FakeNtfy
 from tests.fakes.slack import FakeSlack
 from tests.fakes.smtp import FakeSmtp
@@ -58,6 +58,12 @@ class Town:
         address = f"{self.room.endpoint.url}{path}" if path else DESK
         put = msgspec.convert({"zone": "Europe/Amsterdam", **manner}, Manner)
         return Target(kind=kind, address=address, name="parcels", manner=put)
+
+    def answers(self, kind: str) -> list[Behaviour]:
+        """What the next requests to a service meet."""
+        if kind == "slack":
+            return self.slack.answers
+        return self.workflow.answers if kind == "teams" else self.ntfy.answers
 
     async def warn(self, *targets: Target, state: str = "sent") -> str:
         """Warns of a case and waits for the outcome; the case's id."""
@@ -171,8 +177,7 @@ async def test_a_refusal_of_slack_is_final_and_says_what_to_do(
 
 @pytest.mark.parametrize("kind", ["slack", "teams", "ntfy"])
 async def test_who_is_asked_to_wait_waits(town: Town, kind: str) -> None:
-    fake = {"slack": town.slack, "teams": town.workflow, "ntfy": town.ntfy}[kind]
-    fake.answers.append(status(429, b"rate_limited", retry_after="600"))
+    town.answers(kind).append(status(429, b"rate_limited", retry_after="600"))
     case = await town.room.open_case()
     await town.room.hear(town.room.warning(case, town.target(kind)))
     async with town.room.sending():
@@ -185,9 +190,10 @@ async def test_who_is_asked_to_wait_waits(town: Town, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["slack", "teams", "ntfy"])
 @pytest.mark.parametrize("behaviour", [status(503), reset(), hang()])
-async def test_what_may_come_right_is_tried_again(town: Town, kind: str, behaviour: object) -> None:
-    fake = {"slack": town.slack, "teams": town.workflow, "ntfy": town.ntfy}[kind]
-    fake.answers.append(behaviour)  # type: ignore[arg-type]
+async def test_what_may_come_right_is_tried_again(
+    town: Town, kind: str, behaviour: Behaviour
+) -> None:
+    town.answers(kind).append(behaviour)
     case = await town.room.open_case()
     await town.room.hear(town.room.warning(case, town.target(kind)))
     async with town.room.sending():

@@ -46,12 +46,13 @@ async def place() -> AsyncIterator[Place]:
 
 @asynccontextmanager
 async def make() -> AsyncIterator[Place]:
-    async with NameServer() as names, Endpoint(host=GOOD) as good:
-        async with (
-            Endpoint(host=TRAP, port=good.port) as trap,
-            guarded_client(Guard.of(GOOD), names.resolve) as http,
-        ):
-            yield Place(names, good, trap, http)
+    async with (
+        NameServer() as names,
+        Endpoint(host=GOOD) as good,
+        Endpoint(host=TRAP, port=good.port) as trap,
+        guarded_client(Guard.of(GOOD), names.resolve) as http,
+    ):
+        yield Place(names, good, trap, http)
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked(place: Place) -> None:
@@ -111,7 +112,7 @@ async def test_an_alias_is_judged_by_where_it_ends(place: Place) -> None:
     assert await place.post() == 200
     other = f"http://other.example:{place.good.port}/in"
     place.names.alias("other.example", "edge.example")
-    with pytest.raises(httpx.UnsupportedProtocol, match="other.example leads to"):
+    with pytest.raises(httpx.UnsupportedProtocol, match=r"other\.example leads to"):
         await place.post(other)
 
 

@@ -79,7 +79,7 @@ async def over(room: Notifying) -> bool:
     (row,) = await room.rows(
         "SELECT count(*) AS alive FROM deliveries WHERE state IN ('pending', 'sending')"
     )
-    return row.alive == 0
+    return bool(row.alive == 0)
 
 
 async def reported(room: Notifying) -> set[tuple[str, str]]:

@@ -3,10 +3,8 @@ mail brought from its bucket, and only then a 2xx."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -14,20 +12,18 @@ from uuid import uuid4
 import httpx
 import msgspec
 import pytest
-import uvicorn
 
 from services.ingest import service
 from services.ingest.rereading import Rereading
 from shared import parking
 from shared.events import MessageReceived
-from shared.serving import address_of, listen
 from shared.telemetry import METRICS
 from shared.topics import MESSAGES_RECEIVED, dead_letters_of
 from tests import servers
 from tests.contracts.channels.behaviour import load
 from tests.doors import Door, make_runtime, open_door
 from tests.fakes.aws import KEY_ID, PEM_PATH, SECRET, TOPIC, FakeAws, Signer, signer
-from tests.waiting import BOUND
+from tests.loopback import serving
 
 PATH = "/webhooks/support-mail"
 PARKED = dead_letters_of(MESSAGES_RECEIVED)

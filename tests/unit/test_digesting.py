@@ -17,10 +17,12 @@ from services.notifier.digesting import (
     payload_of,
     sort_out,
 )
+from services.notifier.effects import plan
 from services.notifier.models import Delivery, Head
 from services.notifier.staleness import no_longer_true
 from services.notifier.targets.webhook import LARGEST_BODY, body_of
-from shared.events import Digest
+from shared import notices
+from shared.events import CaseChanged, DeadlineWarned, Digest, Target
 from tests.builders import NOON, after
 
 FIVE = Digest(over=5, every=timedelta(minutes=15))
@@ -111,3 +113,31 @@ def test_it_tells_how_things_stand() -> None:
     stale = no_longer_true(replace(breach, head=answered), after(minutes=10))
     assert stale is not None
     assert stale.code == "answered"
+
+
+def test_it_can_be_put_into_words_for_people() -> None:
+    """Everybody's tables meet here: the digest's payload is what `shared.notices` reads."""
+    many = [notice(due_at=after(minutes=n).isoformat(), metric="resolution") for n in range(25)]
+    payload = payload_of(gathered(Tally(), many), NOON, NOON)
+    decoded = msgspec.json.decode(msgspec.json.encode(payload))
+    words = notices.worded(notices.read(decoded, "https://regie.example.org"), NOON)
+    assert words.subject == "25 notices for parcels"
+    assert many[0].payload["data"]["case_id"][-8:] in words.text
+
+
+def test_people_are_told_twenty_things_at_most_by_themselves_whatever_the_policy_says() -> None:
+    told = [
+        Target(kind="slack", address="https://hooks.example.org/a"),
+        Target(kind="email", address="desk@example.org", digest=FIVE),
+        Target(kind="webhook", address="https://hooks.example.org/b"),
+    ]
+    event = DeadlineWarned(
+        metric="first_response", number=1, step=1, due_at=after(hours=1), expires_at=after(hours=1),
+        notify=tuple(told),
+    )  # fmt: skip
+    change = CaseChanged(
+        case_id=uuid4(), seq=3, version=2, at=NOON, actor="clock", customer_id=uuid4(),
+        team="desk", channel="email", event=event,
+    )  # fmt: skip
+    people = Digest(over=20, every=timedelta(minutes=15))
+    assert [each.digest for each in plan("event", change)] == [people, FIVE, None]

@@ -210,9 +210,9 @@ def test_a_test_says_that_it_is_one() -> None:
 
 def test_patterns_stand_for_types() -> None:
     assert types_of(checked(["*"])) is None
-    assert types_of(checked(["case.opened", "case.*", " case.opened "])) == {
+    assert types_of(checked(["case.opened", "case.*", " case.opened "])) == frozenset(
         name for name in TYPES if name.startswith("case.")
-    }
+    )
     assert types_of(("reply.sent",)) == frozenset({"reply.sent"})
 
 

@@ -85,6 +85,14 @@ def test_the_scale_is_told_in_their_language(language: str, words: str) -> None:
     assert words in only(pass_time(story), ev.ReplyRequested).text
 
 
+def test_the_policys_own_words_are_sent_as_they_are() -> None:
+    own = "{nl: {subject: Eén vraag, text: '{question} {low} of {high}? STOP'}}"
+    policy = Policy.parse(f"{TEXT}templates: {{survey: {own}}}\n").with_version(1)
+    question = only(pass_time(closed(message(language="nl"), policy)), ev.ReplyRequested)
+    assert question.subject == "Eén vraag"
+    assert question.text == "How well did we help you? 1 of 5? STOP"
+
+
 def test_a_mail_says_nothing_of_the_matter_and_stays_in_the_thread() -> None:
     story = closed(mail("My order 12 is lost", subject="Order 12", reference="<a@b>"))
     question = only(pass_time(story), ev.ReplyRequested)

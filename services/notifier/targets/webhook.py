@@ -23,6 +23,7 @@ TIMEOUT: Final = 15.0  # seconds
 LARGEST_BODY: Final = 20_000  # bytes
 LARGEST_ANSWER: Final = 16 * 1024
 _ANSWER_SECONDS: Final = 1.0  # for what follows the status, which nobody needs
+_YEAR: Final = 366 * 86_400.0
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -92,15 +93,16 @@ def signed(delivery: Delivery, body: bytes, now: datetime) -> dict[str, str]:
 
 
 def retry_after(given: str, now: datetime) -> float | None:
-    """Seconds, from either form of the header (RFC 9110 section 10.2.3); None for neither."""
-    if given.isascii() and given.isdigit() and len(given) < 10:
-        return float(given)
+    """Seconds, from either form of the header (RFC 9110 section 10.2.3), at most a year; None for
+    neither."""
+    if given.isascii() and given.isdigit():
+        return min(float(given), _YEAR)
     try:
         at = parsedate_to_datetime(given)
     except ValueError:
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max((at - now).total_seconds(), 0.0)
+    return min(max((at - now).total_seconds(), 0.0), _YEAR)
 
 
 async def _start_of(response: httpx.Response, until: float) -> str:

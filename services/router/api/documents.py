@@ -9,8 +9,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from shared.channels.wire import load
-from shared.errors import Invalid, Unreadable
+from shared.errors import Invalid
 
 _OFF_LOOP: Final = 256 * 1024
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -26,9 +25,9 @@ async def read_document(request: Request, model: type[_Model]) -> _Model:
 
 def _read(body: bytes, model: type[_Model]) -> _Model:
     try:
-        return model.model_validate(load(body))
-    except Unreadable as error:
-        raise Invalid(str(error), name="not-json") from error
+        return model.model_validate_json(body)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
+        if faults[0]["type"] == "json_invalid":
+            raise Invalid(f"the body is not JSON: {faults[0]['msg']}", name="not-json") from error
         raise RequestValidationError([{**f, "loc": ("body", *f["loc"])} for f in faults]) from error

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from pydantic import AwareDatetime, Field, field_serializer, model_validator
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from services.router import commands as cmd
@@ -24,6 +25,7 @@ from shared.errors import Forbidden, Invalid, NotFound
 from shared.events import Channel
 from shared.ids import new_id
 from shared.security import Caller, caller
+from shared.web import Json, etag
 
 Agent = Annotated[Caller, Depends(caller("agent"))]
 
@@ -102,10 +104,16 @@ def routes(handlers: Handlers) -> APIRouter:
         """Takes the case over. A channel switch is accepted with the `code` the customer told."""
         case_id = await _case_of(handlers, handoff_id, who)
         told = body.code if body else ""
-        by_code = await _is_code(handlers, handoff_id, told)
+        by_code = await _is_code(handlers, handoff_id, told, who)
         command = cmd.AcceptHandoff(handoff_id, who.actor, by_code)
         action = Action(lambda *_: command, versioned=False, scoped=False)
-        return await act(handlers, request, who, case_id, action)
+        try:
+            return await act(handlers, request, who, case_id, action)
+        except NotFound:
+            again = await _accepted_before(handlers, handoff_id, case_id, who)
+            if again is None:
+                raise
+            return again
 
     @router.post("/handoffs/{handoff_id}/decline")
     async def decline(
@@ -162,18 +170,42 @@ def _address(handlers: Handlers, channel: str, written: str) -> str:
     return identity.value
 
 
-async def _is_code(handlers: Handlers, handoff_id: UUID, told: str) -> bool:
+async def _is_code(handlers: Handlers, handoff_id: UUID, told: str, who: Caller) -> bool:
     if not told:
         return False
     now = handlers.runtime.now()
     async with transaction(handlers.runtime.engine) as connection:
         if await redeeming.opens(connection, told, handoff_id, now):
             return True
+        if await _was_accepted(connection, handoff_id, who):
+            return True  # by this agent: the code is spent, and the answer the same
     raise Invalid(
         "this is not the code of this handoff, or it is spent: have the customer read it again, "
         "or offer the switch anew",
         name="wrong-code",
     )
+
+
+async def _was_accepted(connection: AsyncConnection, handoff_id: UUID, who: Caller) -> bool:
+    """By the same agent: who sends it again did not hear the answer."""
+    found = await connection.scalar(
+        text("SELECT state = 'accepted' AND ended_by = :by FROM handoffs WHERE id = :id"),
+        {"id": handoff_id, "by": who.actor},
+    )
+    return bool(found)
+
+
+async def _accepted_before(
+    handlers: Handlers, handoff_id: UUID, case_id: UUID, who: Caller
+) -> Response | None:
+    """The case, as the first time; None where it was not this agent who accepted."""
+    async with transaction(handlers.runtime.engine) as connection:
+        if not await _was_accepted(connection, handoff_id, who):
+            return None
+        item = await views.one(connection, case_id, handlers, None)
+    seen = views.may_see(who, item.team, handlers.policies.current)
+    content = item.model_dump() if seen else {"id": case_id}
+    return Json(content, 200, {"ETag": etag(item.version)} if seen else {})
 
 
 async def _case_of(handlers: Handlers, handoff_id: UUID, who: Caller) -> UUID:

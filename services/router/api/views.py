@@ -12,6 +12,8 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router import switching
+from services.router.api import tasks
+from services.router.api.tasks import Task, task_of
 from services.router.case import FAR, PRIORITIES, Case
 from services.router.handlers import Handlers
 from services.router.policy import Policy
@@ -28,7 +30,7 @@ class CustomerBrief(BaseModel):
 class Item(BaseModel):
     """One case in a list. `due_at` is the effective due; null when nothing is due. `skills` are
     what an agent must have to be offered it; anybody of the team may claim it by name. `frozen`
-    is with whom it stays, because people sent it to and fro."""
+    is with whom it stays, because people sent it to and fro. `task`: a call that is to be made."""
 
     id: UUID
     customer: CustomerBrief
@@ -51,6 +53,7 @@ class Item(BaseModel):
     opened_at: datetime
     skills: list[str]
     frozen: str | None
+    task: Task | None
     version: int
 
 
@@ -58,7 +61,7 @@ COLUMNS: Final = (
     "cases.id, cases.customer_id, cases.channel, cases.account, cases.subject, cases.preview, "
     "cases.team, cases.agent, cases.state, cases.priority, cases.product, cases.due_at, "
     "cases.due_metric, cases.at_risk, cases.reply_window_closes_at, cases.waiting_since, "
-    "cases.opened_at, cases.skills, cases.frozen, cases.version"
+    f"cases.opened_at, cases.skills, cases.frozen, cases.version, {tasks.COLUMN}"
 )
 _PEOPLE: Final = text(
     "SELECT customers.id, customers.name, array_remove(array_agg(scheme || ':' || value "
@@ -85,11 +88,13 @@ def _item(row: RowMapping, person: Any, policy: Policy, now: datetime) -> Item:
         identities=list(person.identities) if person else [],
     )
     switches = switching.permitted(policy, values["product"], values["channel"], now)
+    calls, due_at = values.pop("calls"), values["due_at"]
     values |= {
         "agent": values["agent"] or None,
         "frozen": values["frozen"] or None,
         "priority": PRIORITIES[values["priority"]],
-        "due_at": None if values["due_at"] >= FAR else values["due_at"],
+        "due_at": None if due_at >= FAR else due_at,
+        "task": task_of(calls, None if due_at >= FAR else due_at, customer.identities),
         "due_metric": values["due_metric"] or None,
         "at_risk": bool(values["at_risk"]),
         "at_risk_reason": values["at_risk"] or None,

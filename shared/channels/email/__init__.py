@@ -12,6 +12,7 @@ from shared.channels.email.inbound import message_from_mime
 from shared.channels.email.mail_health import MailHealth
 from shared.channels.email.mailgun import MailgunInbound
 from shared.channels.email.mailgun_health import MailgunHealth
+from shared.channels.email.mailgun_media import MailgunMedia
 from shared.channels.email.mailgun_send import MailgunOutbound
 from shared.channels.email.postmark import PostmarkInbound
 from shared.channels.email.postmark_health import PostmarkHealth
@@ -29,6 +30,7 @@ __all__ = [
     "MailHealth",
     "MailgunHealth",
     "MailgunInbound",
+    "MailgunMedia",
     "MailgunOutbound",
     "PostmarkHealth",
     "PostmarkInbound",

@@ -10,7 +10,10 @@ spoke, not that it said this. The defence is TLS and the bound on the timestamp.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from shared.accounts import Account, Accounts
 from shared.channels import Answer, Parsed, WebhookRequest
@@ -18,11 +21,12 @@ from shared.channels.email.addresses import addresses
 from shared.channels.email.form import Form, read_form
 from shared.channels.email.handed import Handed, deliver, sharing
 from shared.channels.email.mailgun_events import status_of
-from shared.channels.email.mailgun_parsed import mail_from_form
+from shared.channels.email.mailgun_parsed import mail_from_form, stored_files
 from shared.channels.email.mailgun_signature import check, is_json
 from shared.channels.email.mime import Mail, read_mail
 from shared.channels.wire import load
 from shared.errors import Forbidden, Unreadable
+from shared.events import Attachment
 
 MAX_BODY: Final = 35 * 1024 * 1024
 
@@ -51,7 +55,18 @@ class MailgunInbound:
             form = read_form(request)
         except ValueError as error:
             raise Unreadable(str(error)) from error
-        return deliver(_handed(form, request.body), account, siblings, request)
+        parsed = deliver(_handed(form, request.body), account, siblings, request)
+        return _with_files(parsed, stored_files(form))
+
+
+def _with_files(parsed: Parsed, stored: tuple[Attachment, ...]) -> Parsed:
+    if not stored:
+        return parsed
+    messages = [
+        msgspec.structs.replace(each, attachments=(*each.attachments, *stored))
+        for each in parsed.messages
+    ]
+    return replace(parsed, messages=messages)
 
 
 def _keys(account: Account) -> Sequence[str]:

@@ -11,7 +11,12 @@ from shared.channels.email.files import File
 from shared.channels.email.form import Form
 from shared.channels.email.headers import Headers
 from shared.channels.email.mime import Mail
+from shared.channels.media import remote
+from shared.channels.wire import clean, text_at
 from shared.errors import Unreadable
+from shared.events import Attachment
+
+_MOST_FILES: Final = 100
 
 # Older posts have the headers as fields of their own.
 _HEADERS: Final = (
@@ -21,14 +26,33 @@ _HEADERS: Final = (
 
 
 def mail_from_form(form: Form) -> Mail:
-    """The mail in a parsed post. Raises Unreadable where it holds neither sender nor text."""
+    """The mail in a parsed post. Raises Unreadable where it holds no sender, text or file."""
     plain, html = form.text("body-plain"), form.text("body-html")
     headers = _headers(form)
-    if not (plain or html or headers.fields or form.has("stripped-text")):
+    said = plain or html or headers.fields or form.has("stripped-text")
+    files = _files(form)
+    if not (said or files):
         raise Unreadable(
             "the form is no mail: it has none of body-mime, body-plain, body-html and from"
         )
-    return assembled(headers, plain, html, _files(form), form.text("stripped-text"))
+    return assembled(headers, plain, html, files, form.text("stripped-text"))
+
+
+def stored_files(form: Form) -> tuple[Attachment, ...]:
+    """The files that a route's `store()` kept at Mailgun: the post only names them."""
+    found = [
+        remote(text_at(each, "url"), text_at(each, "content-type"), name=text_at(each, "name"))
+        for each in _parsed_list(form.text("attachments"))[:_MOST_FILES]
+    ]
+    return tuple(file for file in found if file is not None)
+
+
+def _parsed_list(text: str) -> list[Any]:
+    try:
+        found: Any = clean(json.loads(text)) if text else []
+    except (ValueError, RecursionError, Unreadable):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _headers(form: Form) -> Headers:
@@ -40,13 +64,9 @@ def _headers(form: Form) -> Headers:
 
 
 def _listed(text: str) -> list[tuple[str, str]]:
-    try:
-        found: Any = json.loads(text) if text else []
-    except (ValueError, RecursionError):
-        return []
     return [
         (pair[0], pair[1])
-        for pair in (found if isinstance(found, list) else [])
+        for pair in _parsed_list(text)
         if isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, str) for v in pair)
     ]
 

@@ -30,10 +30,11 @@ FACTS: Final[Mapping[str, Fact]] = {
 }  # fmt: skip
 # What goes on within a call, and decides nothing.
 _WITHIN: Final = (
-    "call.ai", "call.conversation", "call.cost", "call.deepfake", "call.dtmf", "call.enqueued",
+    "call.ai", "call.conversation", "call.cost", "call.deepfake", "call.dequeued", "call.dtmf",
+    "call.enqueued",
     "call.fork", "call.gather", "call.hold", "call.left", "call.machine", "call.playback",
     "call.recording", "call.refer", "call.siprec", "call.speak", "call.stream", "call.streaming",
-    "call.transcription", "call.unhold", "conference",
+    "call.transcription", "call.unhold", "conference", "streaming",
 )  # fmt: skip
 Owner = Callable[[str], Account | None]
 

@@ -1,14 +1,16 @@
-"""The telephone exchange in the house, by webhook: sipgate's push API, Asterisk, or any other that
+"""The telephone exchange in the house, by webhook: sipgate, Placetel, Asterisk, or any other that
 can post the small JSON of docs/channels/phone.md.
 
-Secured by Standard Webhooks, or by the account's secret in a header: `Authorization: Bearer`, the
-password of `Authorization: Basic` (sipgate takes one within the URL), or `X-Webhook-Secret`.
+Secured by Standard Webhooks, by Placetel's signature, or by the account's secret in a header:
+`Authorization: Bearer`, the password of `Authorization: Basic` (sipgate takes one within the URL),
+or `X-Webhook-Secret`.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -26,6 +28,7 @@ from shared.errors import NotFound, Refused, Unauthenticated, Unreadable
 _MAX_BODY: Final = 256 * 1024
 _MOST_FIELDS: Final = 200
 _FORM: Final = "application/x-www-form-urlencoded"
+_PLACETEL: Final = "x-placetel-signature"
 
 
 class CtiInbound:
@@ -42,6 +45,8 @@ class CtiInbound:
         secrets = [secret for secret in account.secrets("secret") if secret]
         if "webhook-signature" in request.headers:
             standard_webhooks.verify(secrets, request.headers, request.body, request.received_at)
+        elif _PLACETEL in request.headers:
+            _check_placetel(request, secrets)
         elif not (_shown(request, secrets) or _was_given_by_us(request, secrets)):
             raise Unauthenticated(
                 "sign by Standard Webhooks, or send the account's secret: `Authorization: Bearer`, "
@@ -99,6 +104,19 @@ def _answer(request: WebhookRequest, body: dict[str, Any], account: Account) -> 
 
 def _is_form(request: WebhookRequest) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM
+
+
+def _check_placetel(request: WebhookRequest, secrets: list[str]) -> None:
+    """The body's HMAC in hex. Source: Placetel, "Call Control-/Notify-API: our POST request"."""
+    given = request.headers[_PLACETEL].encode("utf-8", "replace")
+    made = [hmac.new(each.encode(), request.body, hashlib.sha256).hexdigest() for each in secrets]
+    # Every one is compared, in constant time.
+    matches = [hmac.compare_digest(given, each.encode()) for each in made]
+    if not any(matches):
+        raise Unauthenticated(
+            "X-PLACETEL-SIGNATURE is not made with this account's secret: enter the same one at "
+            "Placetel and in the channels file"
+        )
 
 
 def _shown(request: WebhookRequest, secrets: list[str]) -> bool:

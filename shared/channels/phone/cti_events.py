@@ -1,6 +1,7 @@
-"""The small JSON of an exchange, and sipgate's form, which has the same words. Pure.
+"""The small JSON of an exchange, and the forms of sipgate and Placetel, which are like it. Pure.
 
-Sources: docs/channels/phone.md ("Any other exchange") and developer.sipgate.io/push-api.
+Sources: docs/channels/phone.md ("Any other exchange"), developer.sipgate.io/push-api, and Placetel,
+"Call Control-/Notify-API".
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ EVENTS: Final[Mapping[str, str]] = {
     "answer": "answer", "hangup": "ended", "ended": "ended", "missed": "missed",
     "voicemail": "voicemail", "transcript": "transcript",
     "callback_requested": "callback", "callback.requested": "callback",
+    "incomingcall": "ringing", "outgoingcall": "ringing", "callaccepted": "answer",
+    "hungup": "hungup",
+}  # fmt: skip
+# Placetel tells with a call's end how it went; of the rest nobody of ours need ring back.
+_HUNG_UP: Final[Mapping[str, Fact]] = {
+    "accepted": "answered", "voicemail": "left", "missed": "gone", "blocked": "silent",
 }  # fmt: skip
 _LONGEST_TEXT: Final = 2000
 _YES: Final = frozenset({"true", "1", "yes"})
@@ -59,7 +66,14 @@ class Post:
 
     @property
     def outgoing(self) -> bool:
-        return self.text("direction").lower() in ("out", "outbound", "outgoing")
+        said = self.text("direction").lower()
+        if said or self.text("event") == "OutgoingCall":
+            return said in ("out", "outbound", "outgoing", "")
+        return self._is_ours("from") and not self._is_ours("to")
+
+    def _is_ours(self, name: str) -> bool:
+        number = to_e164(self.number(name) or "", region_of(self.account))
+        return number is not None and number == self.account.settings.get("number")
 
 
 def id_of(body: Mapping[str, Any]) -> str:
@@ -101,6 +115,8 @@ def _fact(what: str, post: Post, voice: Voice) -> Fact:
         return "left" if post.text("user") == "voicemail" else "answered"
     if what == "missed":
         return "gone"
+    if what == "hungup":
+        return _HUNG_UP.get(post.text("type"), "over")
     if what == "ended":
         return "answered" if _was_answered(post) else "over"
     if what == "transcript":
@@ -114,7 +130,8 @@ def _fact(what: str, post: Post, voice: Voice) -> Fact:
 
 def _outbound(what: str, post: Post) -> Fact:
     """A call of ours: it counts once somebody was reached."""
-    reached = what == "answer" or (what == "ended" and _was_answered(post))
+    accepted = what == "hungup" and post.text("type") == "accepted"
+    reached = accepted or what == "answer" or (what == "ended" and _was_answered(post))
     return "reached" if reached else "silent"
 
 

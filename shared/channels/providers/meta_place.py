@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from shared.accounts import Account
+from shared.channels import times
 from shared.channels.providers.meta_words import Words
 from shared.channels.wire import mapping_at, text_at
 from shared.errors import Unreadable
@@ -50,8 +51,10 @@ def window(place: Place, at: datetime) -> datetime:
 def moment(written: str, place: Place) -> datetime:
     """A time of Meta's, never later than the receipt (DESIGN 5.3). Raises Unreadable."""
     written = written or place.time
+    if (at := times.moment(written)) is not None:
+        return min(at, place.received_at)
     if not _TIME.fullmatch(written):
-        raise Unreadable("timestamp is missing or is no Unix time")
+        raise Unreadable("timestamp is missing or is no time")
     number = int(written)
     seconds = number / 1000 if number >= _MILLISECONDS else number
     if seconds >= place.received_at.timestamp():

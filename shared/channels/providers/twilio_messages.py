@@ -87,8 +87,8 @@ class TwilioInbound:
         is_status = _is_status(request, form)
         ours = form.get("From" if is_status else "To", "")
         found = _owner(ours, form, account, accounts)
-        if found is None and is_status and _correlation(request):
-            # The callback's address was made for this account, and is signed as a whole.
+        if found is None and is_status and (_correlation(request) or _names_nobody(form)):
+            # The callback's address is this account's, and is signed as a whole.
             found = account
         if found is None:
             reason = unknown(ours, "the Twilio console")
@@ -142,6 +142,10 @@ def _owner(address: str, form: Form, account: Account, accounts: Accounts) -> Ac
         channel=channel,
         service=form.get("MessagingServiceSid", ""),
     )
+
+
+def _names_nobody(form: Form) -> bool:
+    return not (form.get("From") or form.get("MessagingServiceSid"))
 
 
 def _status(

@@ -23,9 +23,14 @@ _SILENT: Final = frozenset((
 ))  # fmt: skip
 _CLICKS: Final = frozenset((
     "adaptiveCard/action", "task/submit", "actionableMessage/executeAction", "fileConsent/invoke",
+    "suggestedActions/submit",
 ))  # fmt: skip
+_FEEDBACK: Final = "message/submitAction"
 # Asked while somebody types or looks around: answered with nothing, and no contact.
-_ASKED: Final = ("composeExtension/", "signin/", "config/", "tab/", "task/fetch", "search")
+_ASKED: Final = (
+    "composeExtension/", "signin/", "config/", "tab/", "task/fetch", "search", "message/fetchTask",
+    "handoff/",
+)  # fmt: skip
 _READ: Final = "application/vnd.microsoft.readReceipt"
 
 
@@ -83,6 +88,8 @@ def _messages(activity: Any, type: str, name: str, around: Setting) -> Iterator[
             yield from items.reactions(activity, around)
         case "invoke" if name in _CLICKS:
             yield items.clicked(activity, around)
+        case "invoke" if name == _FEEDBACK:
+            yield items.feedback(activity, around)
         case _:
             yield items.unsupported(activity, around)
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from shared.accounts import Account
 from shared.channels.email.html import html_to_text
 from shared.channels.media import remote
@@ -83,7 +85,7 @@ def reactions(activity: Any, around: Setting) -> Iterator[MessageReceived]:
             )
 
 
-def clicked(activity: Any, around: Setting) -> MessageReceived:
+def clicked(activity: Any, around: Setting, kind: Kind = "message") -> MessageReceived:
     """A button of a card, or a form in one: an `invoke`, which waits for its answer inline."""
     value = mapping_at(activity, "value")
     data = mapping_at(mapping_at(value, "action"), "data") or value
@@ -91,10 +93,15 @@ def clicked(activity: Any, around: Setting) -> MessageReceived:
         activity,
         around,
         id=_scoped(activity, need(activity, "id")),
-        kind="message",
+        kind=kind,
         text=_form(data) or f"[{text_at(activity, 'name')[:100] or 'button'}]",
         attributes={"form": dict(data)} if data else {},
     )
+
+
+def feedback(activity: Any, around: Setting) -> MessageReceived:
+    """What somebody thought of a message of ours, by Teams' own thumbs: it waits for no answer."""
+    return msgspec.structs.replace(clicked(activity, around, kind="auto_reply"), automatic=True)
 
 
 def unsupported(activity: Any, around: Setting) -> MessageReceived:

@@ -15,7 +15,7 @@ import msgspec
 from shared.channels.whatsapp.content import Content
 from shared.channels.whatsapp.items import Setting, build
 from shared.channels.whatsapp.people import identity_of, sender_of
-from shared.channels.wire import mapping_at, need, text_at
+from shared.channels.wire import list_at, mapping_at, need, text_at
 from shared.errors import Unreadable
 from shared.events import Call, MessageReceived
 
@@ -38,19 +38,30 @@ FACTS: Final = frozenset({
 _WELL: Final = frozenset({
     "APPROVED", "REINSTATED", "UNPAUSED", "PENDING", "PENDING_DELETION", "IN_APPEAL",
     "VERIFIED_ACCOUNT", "PARTNER_ADDED", "PARTNER_APP_INSTALLED", "AD_ACCOUNT_LINKED",
-    "UPGRADE", "ONBOARDING", "THROUGHPUT_UPGRADE", "UNFLAGGED", "DEFERRED",
+    "UPGRADE", "ONBOARDING", "THROUGHPUT_UPGRADE", "UNFLAGGED", "DEFERRED", "REINSTATE",
+    "ACCOUNT_RECONNECTED", "MM_LITE_TERMS_SIGNED", "AUTH_INTL_PRICE_ELIGIBILITY_UPDATE",
+    "BUSINESS_PRIMARY_LOCATION_COUNTRY_UPDATE", "VOLUME_BASED_PRICING_TIER_UPDATE",
 })  # fmt: skip
+# Events whose outcome stands deeper: without it nobody knows whether it is good news.
+_OUTCOMES: Final = (
+    ("ban_info", "waba_ban_state"), ("partner_client_certification_info", "status"),
+)  # fmt: skip
+_CAUSES: Final = (("disconnection_info", "reason"), ("violation_info", "violation_type"))
 
 
 def fact(field: str, value: Any) -> str:
     """What an operator should hear of a fact about the account; empty where all is well."""
     words = [text_at(value, name) for name in ("event", "decision", "alert_type")]
-    if not set(words) - {""} - _WELL and any(words):
+    outcomes = [text_at(mapping_at(value, part), name) for part, name in _OUTCOMES]
+    decisive = {word for word in (outcomes if any(outcomes) else words) if word}
+    if decisive and decisive <= _WELL:
         return ""
     about = [text_at(value, name) for name in
              ("message_template_name", "display_phone_number", "phone_number", "reason",
               "requested_verified_name", "current_limit", "alert_description")]  # fmt: skip
-    told = " ".join(word for word in (*words, *about) if word and word != "NONE")
+    about += [text_at(mapping_at(value, part), name) for part, name in _CAUSES]
+    about += [text_at(each, "restriction_type") for each in list_at(value, "restriction_info")]
+    told = " ".join(word for word in (*words, *outcomes, *about) if word and word != "NONE")
     return f"{field}: {told or 'see its content'}. Look into the WhatsApp Manager, then discard"
 
 

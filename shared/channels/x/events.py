@@ -32,7 +32,11 @@ _IGNORED: Final = frozenset((
     "tweet_delete_events",
 ))  # fmt: skip
 _AROUND: Final = frozenset(("for_user_id", "users", "apps", "user_has_blocked"))
-_NO_CONTACTS: Final = ("dm.indicate_typing", "profile.", "follow.", "like.", "mute.", "block.")
+# Of `post.` all but a mention is our own doing.
+_NO_CONTACTS: Final = (
+    "dm.indicate_typing", "chat.conversation_join", "profile.", "follow.", "like.", "mute.",
+    "block.", "post.", "spaces.", "news.",
+)  # fmt: skip
 
 
 class XInbound:
@@ -56,7 +60,8 @@ class XInbound:
         for event in _envelopes(document):
             owner = _owner(event.user, account, accounts)
             if owner is None:
-                found.park(event.raw, _unknown(event.user), event.id)
+                if event.user or not event.kind.startswith(_NO_CONTACTS):
+                    found.park(event.raw, _unknown(event.user), event.id)
                 continue
             _read(event, owner, request, found)
         return found.parsed()
@@ -104,13 +109,7 @@ def _envelopes(document: Mapping[str, Any]) -> Iterator[_Envelope]:
     data = document.get("data")
     if isinstance(data, dict | list):
         for each in data if isinstance(data, list) else [data]:
-            yield _Envelope(
-                user=text_at(mapping_at(each, "filter"), "user_id"),
-                payload=mapping_at(each, "payload"),
-                raw=each,
-                kind=text_at(each, "event_type"),
-                id=text_at(each, "event_uuid"),
-            )
+            yield _newer(each)
         return
     revoked = mapping_at(mapping_at(document, "user_event"), "revoke")
     user = text_at(document, "for_user_id") or text_at(mapping_at(revoked, "source"), "user_id")
@@ -119,15 +118,33 @@ def _envelopes(document: Mapping[str, Any]) -> Iterator[_Envelope]:
     yield _Envelope(user, document, document, "oauth.revoke" if revoked else "")
 
 
+def _newer(event: Any) -> _Envelope:
+    kind, payload = text_at(event, "event_type"), mapping_at(event, "payload")
+    user = text_at(mapping_at(event, "filter"), "user_id")
+    return _Envelope(
+        # Who withdraws our access matches no filter any more.
+        user=user or (text_at(payload, "user_id") if kind == "oauth.revoke" else ""),
+        payload=payload,
+        raw=event,
+        kind=kind,
+        id=text_at(event, "event_uuid"),
+    )
+
+
+def _people(event: _Envelope) -> dict[str, Any]:
+    """Who is who, by id: with direct messages in `payload.users`, with posts in `includes`."""
+    listed = list_at(mapping_at(event.raw, "includes"), "users") if event.kind else []
+    users = [mapping_at(each, "data") or each for each in listed]
+    return {text_at(user, "id"): user for user in users} | dict(mapping_at(event.payload, "users"))
+
+
 def _read(event: _Envelope, owner: Account, request: WebhookRequest, found: _Found) -> None:
     payload = event.payload
-    around = Setting(
-        owner, mapping_at(payload, "users"), mapping_at(payload, "apps"), request.received_at
-    )
+    around = Setting(owner, _people(event), mapping_at(payload, "apps"), request.received_at)
     if event.kind == "oauth.revoke":
         found.park(event.raw, "X says our app's access was withdrawn: authorise it again", event.id)
         return
-    if event.kind.startswith("chat."):
+    if event.kind.startswith("chat.") and not _is_no_contact(event):
         found.attempt(event.raw, event.id, lambda: encrypted(payload, event.id, around))
         return
     known = 0

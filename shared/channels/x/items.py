@@ -7,7 +7,7 @@ sent) and "X Activity API" (read August 2026).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,6 +29,7 @@ from shared.events import (
 from shared.ids import event_id
 
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,16}")
+_PAIR: Final = re.compile(r"([0-9]+)[:-]([0-9]+)", re.ASCII)
 _POSTED: Final = "%a %b %d %H:%M:%S %z %Y"  # Wed Aug 27 13:08:45 +0000 2008
 _LONGEST_NAME: Final = 200
 # X's own programs: what was typed in one of them was typed by a person.
@@ -95,13 +96,18 @@ def mention(post: Any, around: Setting) -> MessageReceived | None:
     if who == around.us or mapping_at(post, "retweeted_status") or not _names(post, around.us):
         return None
     name = text_at(author, "screen_name")
-    long = text_at(mapping_at(post, "extended_tweet"), "full_text")
+    whole = mapping_at(post, "extended_tweet") or post
+    entities = mapping_at(whole, "entities")
+    shown = mapping_at(whole, "extended_entities") or entities
+    media = [each for each in list_at(shown, "media") if isinstance(each, dict)]
+    text = text_at(whole, "full_text") or text_at(whole, "text") or text_at(post, "text")
     return _message(
         around,
         id=id,
         who=who,
         at=_posted(text_at(post, "created_at"), around),
-        text=_unescaped(long or text_at(post, "full_text") or text_at(post, "text")),
+        text=_expanded(text, entities, [text_at(each, "url") for each in media]),
+        attachments=tuple(filter(None, map(_file, media))),
         name=text_at(author, "name"),
         attributes={"public": True, "post": id, "url": f"https://x.com/{name or 'i'}/status/{id}"},
         raw=post,
@@ -109,24 +115,32 @@ def mention(post: Any, around: Setting) -> MessageReceived | None:
 
 
 def encrypted(event: Any, id: str, around: Setting) -> MessageReceived:
-    """A message of XChat, of which only its existence can be known. Raises Unreadable."""
-    who = text_at(event, "sender_id") or text_at(mapping_at(event, "sender"), "id")
-    if not who:
-        parties = re.findall(r"[0-9]+", text_at(event, "conversation_id"))
-        who = next((each for each in parties if each != around.us), "")
+    """A message of XChat, of which only its existence can be known; one of ours was typed in X,
+    as nothing else can write there. Raises Unreadable."""
+    sender = text_at(event, "sender_id") or text_at(mapping_at(event, "sender"), "id")
+    echo = sender == around.us
+    who = _other(event, around) if echo or not sender else sender
     if not who:
         raise Unreadable("the encrypted chat names no sender: look for it in X")
-    if who == around.us:
-        raise Unreadable("an encrypted message of our own: it can be read in X only")
+    written = text_at(event, "created_at_msec")
     return _message(
         around,
         id=text_at(event, "id") or id,
         who=who,
-        at=moment(text_at(event, "created_at")) or around.received_at,
+        at=_of_milliseconds(written, around)
+        or moment(text_at(event, "created_at"))
+        or around.received_at,
         text="[encrypted chat: it can be read in X only]",
         kind="unsupported",
+        echo=echo,
         raw=event,
     )
+
+
+def _other(event: Any, around: Setting) -> str:
+    """With whom we are in a chat of two; a group's id names nobody."""
+    parties = _PAIR.fullmatch(text_at(event, "conversation_id"))
+    return next((each for each in parties.groups() if each != around.us), "") if parties else ""
 
 
 def read(event: Any, around: Setting) -> DeliveryStatusReceived | None:
@@ -174,13 +188,16 @@ def _message(around: Setting, *, id: str, who: str, at: datetime, **given: Any) 
 
 def _words(data: Mapping[str, Any]) -> str:
     """The text with its short links written out; the one that stands for the file goes."""
-    text = text_at(data, "text")
     media = mapping_at(mapping_at(data, "attachment"), "media")
-    if link := text_at(media, "url"):
+    return _expanded(text_at(data, "text"), mapping_at(data, "entities"), [text_at(media, "url")])
+
+
+def _expanded(text: str, entities: Mapping[str, Any], files: Sequence[str]) -> str:
+    for link in filter(None, files):
         text = text.replace(link, "")
-    for url in list_at(mapping_at(data, "entities"), "urls"):
+    for url in list_at(entities, "urls"):
         short, whole = text_at(url, "url"), text_at(url, "expanded_url")
-        if short and whole and short != link:
+        if short and whole and short not in files:
             text = text.replace(short, whole)
     return _unescaped(text).strip()
 
@@ -191,16 +208,15 @@ def _unescaped(text: str) -> str:
 
 
 def _files(data: Mapping[str, Any]) -> Iterator[Attachment]:
-    media = mapping_at(mapping_at(data, "attachment"), "media")
-    kind = text_at(media, "type")
-    address = _film(media) or text_at(media, "media_url_https") or text_at(media, "media_url")
-    file = (
-        remote(address, _FILES.get(kind, ""), media_id=text_at(media, "id_str"))
-        if address
-        else None
-    )
+    file = _file(mapping_at(mapping_at(data, "attachment"), "media"))
     if file is not None:
         yield file
+
+
+def _file(media: Mapping[str, Any]) -> Attachment | None:
+    kind = text_at(media, "type")
+    address = _film(media) or text_at(media, "media_url_https") or text_at(media, "media_url")
+    return remote(address, _FILES.get(kind, ""), media_id=text_at(media, "id_str"))
 
 
 def _film(media: Mapping[str, Any]) -> str:
@@ -260,9 +276,15 @@ def _name(who: str, around: Setting) -> str:
 
 
 def _milliseconds(event: Any, around: Setting) -> datetime:
-    written = need(event, "created_timestamp")
-    if not _MILLISECONDS.fullmatch(written):
+    at = _of_milliseconds(need(event, "created_timestamp"), around)
+    if at is None:
         raise Unreadable("created_timestamp is not milliseconds")
+    return at
+
+
+def _of_milliseconds(written: str, around: Setting) -> datetime | None:
+    if not _MILLISECONDS.fullmatch(written):
+        return None
     # Never later than the receipt: a clock ahead of ours may not move a deadline (DESIGN 5.3).
     if int(written) >= around.received_at.timestamp() * 1000:
         return around.received_at

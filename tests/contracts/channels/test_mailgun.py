@@ -231,6 +231,30 @@ def test_what_is_left_of_a_parsed_mail() -> None:
     assert parse(urlencoded(old)).messages[0].thread.message_id == "<old@x>"
 
 
+def test_a_mail_of_files_alone() -> None:
+    few = {**signature(), "recipient": "support@example.org", "message-headers": "[]",
+           "attachment-count": "2"}  # fmt: skip
+    (message,) = parse(multipart(few, FILES)).messages
+    assert [file.name for file in message.attachments] == ["één.png", "bon.pdf"]
+    assert message.sender.identities == ()
+    with pytest.raises(Unreadable):
+        parse(multipart(few))
+
+
+def test_the_files_of_a_mail_that_mailgun_stored() -> None:
+    """A route with `store()` posts where the files are, and not the files."""
+    place = "https://storage.eu.mailgun.net/v3/domains/example.org/messages/k/attachments/0"
+    named = [{"url": place, "content-type": "application/pdf", "name": "bon.pdf", "size": 4}, 7,
+             {"url": "no address", "name": "x"}]  # fmt: skip
+    stored = parsed_fields(attachments=json.dumps(named))
+    (message,) = parse(urlencoded(stored)).messages
+    (file,) = message.attachments
+    assert (file.name, file.content_type, file.url) == ("bon.pdf", "application/pdf", place)
+    for spoilt in ("[", "{}", "null", '"x"'):
+        (message,) = parse(urlencoded({**stored, "attachments": spoilt})).messages
+        assert message.attachments == ()
+
+
 # --- event webhooks ------------------------------------------------------------------------
 
 

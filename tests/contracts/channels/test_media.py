@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shared.accounts import Account, load_accounts
 from shared.channels import Media
+from shared.channels.email import MailgunMedia
 from shared.channels.media import download, is_of
 from shared.channels.providers.telnyx_media import TelnyxMedia
 from shared.channels.providers.twilio_media import TwilioMedia
@@ -183,3 +184,40 @@ async def test_what_is_no_address_is_refused(url: str) -> None:
         with pytest.raises(FetchError) as caught:
             await download(http, url, {}, 1000)
     assert caught.value.again is False
+
+
+# --- Mailgun -----------------------------------------------------------------------------------
+
+STORED = "https://storage.eu.mailgun.net/v3/domains/example.org/messages/k/attachments/0"
+
+
+def mail_account(**settings: str) -> Account:
+    fields = {"channel": "email", "provider": "mailgun", "address": "a@example.org",
+              "signing_key": "s", **settings}  # fmt: skip
+    text = json.dumps({"accounts": {"mail": fields}})
+    found = load_accounts(text, "channels.yaml", {}).get("mail")
+    assert found is not None
+    return found
+
+
+async def test_a_stored_file_is_had_with_the_key() -> None:
+    serve = Kept(ok())
+    assert await fetch(MailgunMedia(), STORED, serve, mail_account(api_key="key-1")) == b"sound"
+    shown = base64.b64encode(b"api:key-1").decode()
+    assert serve.asked[0].headers["authorization"] == f"Basic {shown}"
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "code"),
+    [
+        ("https://mailgun.net.example/x", {"api_key": "key-1"}, "refused"),
+        ("http://storage.eu.mailgun.net/x", {"api_key": "key-1"}, "refused"),
+        (STORED, {}, "token"),
+    ],
+)
+async def test_the_key_goes_to_mailgun_alone(url: str, settings: dict[str, str], code: str) -> None:
+    serve = Kept()
+    with pytest.raises(FetchError) as refusal:
+        await fetch(MailgunMedia(), url, serve, mail_account(**settings))
+    assert refusal.value.code == code
+    assert serve.asked == []

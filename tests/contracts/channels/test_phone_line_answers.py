@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
@@ -290,6 +291,22 @@ def test_an_exchange_may_send_the_secret_in_a_header(headers: dict[str, str]) ->
 def test_without_a_secret_an_exchange_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthenticated):
         CTI.inbound.verify(bearing(headers, CTI.wire("missed")), CTI.account())
+
+
+def test_placetel_signs_as_its_documentation_shows() -> None:
+    """The example of "Call Control-/Notify-API: our POST request", and what departs from it."""
+    body = (
+        b"call_id=4a4cbb39578170aed9a2761a7bec8c7e704a541f52291ef603d6f5f152980c3c"
+        b"&event=CallAccepted&from=0123456789&to=0987654321"
+    )
+    signature = "c4f823c5b8806432fe2b83b1fc2ee714422e0cdfb4b5129152a7d0bbcd7792d0"
+    account = replace(CTI, fields={**CTI.fields, "secret": ["old", "12345"]}).account()
+    CTI.inbound.verify(bearing({"x-placetel-signature": signature}, body), account)
+    for wrong, given in ((signature, body + b"0"), (signature[:-1] + "1", body), ("é", body)):
+        with pytest.raises(Unauthenticated):
+            CTI.inbound.verify(bearing({"x-placetel-signature": wrong}, given), account)
+    with pytest.raises(Unauthenticated):
+        CTI.inbound.verify(bearing({"x-placetel-signature": signature}, body), CTI.account())
 
 
 def test_sipgate_is_asked_to_tell_of_answer_and_end() -> None:

@@ -61,6 +61,9 @@ ENCODINGS: Final[dict[str, Hard]] = {
     "base64 that is plain text": Hard(
         encoded("Dit is gewone tekst, niets meer.", "base64"), "Dit is gewone tekst, niets meer."
     ),
+    "base64 that is plain text without blanks": Hard(
+        encoded("Hallo,(daar)?!:\r\n*Ja!*,<nee>;", "base64"), "Hallo,(daar)?!:\n*Ja!*,<nee>;"
+    ),
     "base64 with a comment": Hard(encoded(_B64, "base64 (of Jan)"), TEXT),
     "base64 in quotes": Hard(encoded(_B64, '"base64";'), TEXT),
     "quoted-printable": Hard(encoded("=C3=89=C3=A9n=20vraag=2E", "quoted-printable"), "Één vraag."),

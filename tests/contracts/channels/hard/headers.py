@@ -135,6 +135,10 @@ BLOCKS: Final[dict[str, Hard]] = {
     "headers ended by cr, text by lf": Hard(
         b"From: Jan Jansen <jan@example.net>\rSubject: Vraag\r\rHallo\ndaar\n", "Hallo\ndaar"
     ),
+    "headers ended by cr, text by lf, a field in it": Hard(
+        b"From: Jan Jansen <jan@example.net>\rSubject: Vraag\r\rHallo\nFrom: Piet\n",
+        "Hallo\nFrom: Piet",
+    ),
     "headers ended by lf, text by crlf": Hard(
         b"From: Jan Jansen <jan@example.net>\nSubject: Vraag\n\nHallo\r\ndaar\r\n", "Hallo\ndaar"
     ),
@@ -168,8 +172,8 @@ BLOCKS: Final[dict[str, Hard]] = {
     "no line after the headers": Hard(b"From: Jan Jansen <jan@example.net>\r\nSubject: Vraag", ""),
     "no headers": Hard(b"\r\nHallo", sender="", name="", subject=""),
     "no headers, but a colon": Hard(
-        b"Let op: dit is een tekst\r\n\r\nmet twee alinea's",
-        "Let op: dit is een tekst\n\nmet twee alinea's",
+        b"Vraag: waar blijft het?\r\n\r\nMet twee alinea's.",
+        "Vraag: waar blijft het?\n\nMet twee alinea's.",
         sender="",
         name="",
         subject="",

@@ -67,6 +67,9 @@ STRUCTURES: Final[dict[str, Hard]] = {
     "single quotes around the boundary": Hard(
         multi("--b\r\n\r\nHallo\r\n--b--", "Content-Type: multipart/mixed; boundary='b'")
     ),
+    "single quotes around the boundary, parts without headers": Hard(
+        multi("--b\r\nHallo\r\n--b--", "Content-Type: multipart/mixed; boundary='b'")
+    ),
     "a boundary without quotes": Hard(
         multi(
             "--=_x:1?(2)\r\n\r\nHallo\r\n--=_x:1?(2)--",
@@ -298,6 +301,7 @@ NAMES: Final[dict[str, Hard]] = {
     "raw iso-2022-jp": _name(
         b'filename="' + "請求書".encode("iso2022_jp") + b'.pdf"', "請求書.pdf"
     ),
+    "followed by another, no semicolon": _name("filename=bon.pdf size=3", "bon.pdf"),
     "given twice": _name('filename="a.pdf"; filename="b.pdf"', "a.pdf"),
     "as a name": _name('name="a.pdf"', "a.pdf"),
     "a path": _name('filename="../../etc/passwd"', "passwd"),
