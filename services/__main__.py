@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from services.cli import operations
+from services.cli import dead_letters, operations
 from services.cli.client import DataDir
 from services.cli.doctor import doctor
 from services.cli.erasures import erasures
@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
-app.add_typer(operations.dead_letters, name="dead-letters")
+app.add_typer(dead_letters.commands, name="dead-letters")
 app.add_typer(operations.positions, name="positions")
 app.add_typer(targets, name="targets")
 app.add_typer(erasures, name="erasures")

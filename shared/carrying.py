@@ -151,7 +151,12 @@ class Carrier:
         if len(sorted_out) < len(records):
             at = records[len(sorted_out)]
             row, self._in_a_row = self._in_a_row, 0
-            raise TooManyDeadLetters(f"{row} in a row before {at.topic}/{at.partition} {at.offset}")
+            raise TooManyDeadLetters(
+                f"{row} in a row before {at.topic}/{at.partition} {at.offset}. `regie dead-letters"
+                " list` says why; mend that, then `regie positions resume "
+                f"{self._subscription.group}` or a restart, and replay the letters; `regie "
+                "positions set` passes over them"
+            )
 
     def _sort(self, records: Sequence[Record]) -> list[tuple[Any, Message | None]]:
         """What each record is: an item to handle, or a dead letter. Ends where these are too many

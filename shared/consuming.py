@@ -142,7 +142,7 @@ class _Member:
                     f"{tp.topic}/{tp.partition}" for tp in stopped if stopped[tp] == reason
                 ],
                 reason=reason,
-                do="look at /ops/lag and /ops/dead-letters, then `regie positions set`",
+                do="look at /ops/lag and /ops/dead-letters, then `regie positions resume` or `set`",
             )
         consumer.pause(frozenset(stopped))
         self._progress.owns(frozenset(self._positions), stopped)

@@ -90,6 +90,11 @@ UPDATE positions
 SET next = :next, epoch = epoch + 1, stopped = '', moved_at = clock_timestamp()
 WHERE grp = :grp AND cluster = :cluster AND topic = :topic AND partition = :partition
 """)
+_RESUME: Final = text("""
+UPDATE positions SET epoch = epoch + 1, stopped = '', moved_at = clock_timestamp()
+WHERE grp = :grp AND cluster = :cluster AND stopped <> ''
+RETURNING topic, partition, next
+""")
 _EPOCHS: Final = text("""
 SELECT topic, partition, epoch FROM positions
 WHERE grp = :grp AND cluster = :cluster AND topic = ANY (CAST(:topics AS text[]))
@@ -158,6 +163,13 @@ async def set_position(
     done = await conn.execute(_SET, {"grp": group, "cluster": cluster, **values})
     if done.rowcount != 1:
         raise NotFound(f"group {group} has no position in {tp.topic}/{tp.partition} on {cluster}")
+
+
+async def resume(conn: AsyncConnection, group: str, cluster: str) -> dict[TopicPartition, int]:
+    """A person's decision: what stands still goes on where it stands; its owner has to claim it
+    again. Where that is, for each partition."""
+    rows = await conn.execute(_RESUME, {"grp": group, "cluster": cluster})
+    return {TopicPartition(row[0], row[1]): row[2] for row in rows}
 
 
 async def epochs(

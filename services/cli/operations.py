@@ -1,24 +1,17 @@
-"""`regie lag`, `regie dead-letters …`, `regie positions set`."""
+"""`regie lag`, `regie positions …`."""
 
 from __future__ import annotations
 
-import json
-import sys
-from base64 import b64decode
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from services.cli.client import call, console, fail, get
-
-AsJson = Annotated[bool, typer.Option("--json", help="As the API gives it.")]
-Ids = Annotated[list[str], typer.Argument(help="As `regie dead-letters list` shows them.")]
+from services.cli.client import call, console, get
+from services.cli.printing import AsJson, print_json, table_of
 
 _COLOURS = {"OK": "green", "WARN": "yellow", "NO_OFFSET": "yellow", "STALL": "red", "STOP": "red"}
 
-dead_letters = typer.Typer(help="What could not be read or handled.", no_args_is_help=True)
 positions = typer.Typer(help="Where each group stands in the log.", no_args_is_help=True)
 
 
@@ -29,9 +22,9 @@ def lag(
     """How far behind every group is, and which reply deadlines that puts at risk."""
     found = get("/ops/lag")
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
-    table = _table("group", "topic", "partition", "lag", "oldest", "status", "reason")
+    table = table_of("group", "topic", "partition", "lag", "oldest", "status", "reason")
     for group in found["groups"]:
         for topic in group["topics"]:
             for part in topic["partitions"]:
@@ -49,68 +42,14 @@ def lag(
         )
 
 
-@dead_letters.command("list")
-def list_letters(
-    state: Annotated[str, typer.Option(help="waiting, replayed, discarded or all")] = "waiting",
-    account: Annotated[str, typer.Option(help="Only of this account.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """The latest first."""
-    found = get("/ops/dead-letters", state=state, account=account, limit=limit)
-    if as_json:
-        _print_json(found)
-        return
-    table = _table("id", "account", "type", "seen", "last", "state", "reason")
-    for item in found["items"]:
-        table.add_row(
-            item["id"], item["account"], item["type"] or item["topic"], str(item["count"]),
-            item["last_at"], item["state"], item["reason"],
-        )  # fmt: skip
-    console.print(table if table.row_count else "no dead letters")
-    if found["next_cursor"]:
-        console.print("there are more: raise --limit")
-
-
-@dead_letters.command("show")
-def show_letter(
-    letter: Annotated[str, typer.Argument(help="An id of `regie dead-letters list`.")],
-    raw: Annotated[bool, typer.Option("--raw", help="Its bytes alone, as they came.")] = False,
-) -> None:
-    """One dead letter with its reason and its bytes."""
-    found = get(f"/ops/dead-letters/{letter}")
-    if raw:
-        if found["raw"] is None:
-            fail("its bytes are gone from the blob store")
-        sys.stdout.buffer.write(b64decode(found["raw"]))
-        return
-    _print_json(found)
-
-
-@dead_letters.command()
-def replay(letters: Ids) -> None:
-    """Once more through the parser or the topic, as late arrivals."""
-    call("POST", "/ops/dead-letters/replay", json={"ids": letters})
-    console.print(f"replayed {len(letters)}")
-
-
-@dead_letters.command()
-def discard(
-    letters: Ids, note: Annotated[str, typer.Option(help="Why; kept with them.")] = ""
-) -> None:
-    """Take them off the list; they are kept."""
-    call("POST", "/ops/dead-letters/discard", json={"ids": letters, "note": note})
-    console.print(f"discarded {len(letters)}")
-
-
 @positions.command("list")
 def list_positions(as_json: AsJson = False) -> None:
     """Every group's next offset in every partition."""
     found = get("/ops/positions")
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
-    table = _table("group", "topic", "partition", "next", "moved", "stopped")
+    table = table_of("group", "topic", "partition", "next", "moved", "stopped")
     for item in found["items"]:
         table.add_row(
             item["group"], item["topic"], str(item["partition"]), str(item["next"]),
@@ -133,6 +72,16 @@ def set_position(
     console.print(f"{group} goes on at {topic}/{partition} {found['next']}")
 
 
+@positions.command()
+def resume(group: str) -> None:
+    """Let a group that gave up go on where it stands, once its reason is mended."""
+    found = call("POST", "/ops/positions/resume", json={"group": group}).json()["resumed"]
+    for each in found:
+        console.print(f"{group} goes on at {each['topic']}/{each['partition']} {each['next']}")
+    if not found:
+        console.print(f"nothing of {group} stands still: `regie positions list` names the groups")
+
+
 def _lag_cells(part: dict[str, Any]) -> tuple[str | Text, ...]:
     seconds = part["lag_seconds"]
     return (
@@ -142,15 +91,3 @@ def _lag_cells(part: dict[str, Any]) -> tuple[str | Text, ...]:
         Text(part["status"], style=_COLOURS[part["status"]]),
         part["reason"],
     )
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        # What is copied into the next command stays on one line.
-        table.add_column(column, no_wrap=column != "reason", overflow="fold")
-    return table
-
-
-def _print_json(found: Any) -> None:
-    sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from services.cli.client import call, console, errors, fail, get
 from services.cli.dry_run import dry_run
-from services.cli.operations import AsJson
 from services.cli.preview import preview
+from services.cli.printing import AsJson
 from services.cli.problems import line_of, refuse
 
 policy = typer.Typer(help="What a service manager may change.", no_args_is_help=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.client import call, fail
-from services.cli.operations import AsJson
+from services.cli.printing import AsJson
 
 File = Annotated[
     Path | None,

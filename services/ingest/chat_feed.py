@@ -17,6 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from prometheus_client import Gauge
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -26,7 +27,7 @@ from shared.chat import HINT
 from shared.database import driver, is_deadlock, transaction
 from shared.errors import Unavailable
 from shared.sessions import AWAY, Session, close_session, open_session
-from shared.telemetry import describe
+from shared.telemetry import METRICS, describe
 
 POLL_SECONDS: Final = 0.5
 SEEN_SECONDS: Final = 15.0
@@ -34,6 +35,9 @@ MOST_WAITING: Final = 500  # frames a page that does not read may let lie
 _TOGETHER_SECONDS: Final = 0.02  # what changes within it is looked up at once
 _AWAY_SECONDS: Final = 1.0
 _LINES_AT_ONCE: Final = 100
+_STREAMS: Final = Gauge(
+    "regie_chat_streams", "Web chats open in a page, by their streams here.", registry=METRICS
+)
 
 log = structlog.get_logger("ingest")
 
@@ -102,9 +106,11 @@ class Feed:
         self._addresses[watcher.address] += 1
         self._seen_again = 0.0
         self._nudge.set()
+        _STREAMS.inc()
         try:
             yield
         finally:
+            _STREAMS.dec()
             self._watchers[watcher.session].discard(watcher)
             if not self._watchers[watcher.session]:
                 del self._watchers[watcher.session]

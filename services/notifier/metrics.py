@@ -22,8 +22,12 @@ _CALL_SECONDS: Final = Histogram(
     registry=METRICS,
     buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0),
 )
-
-
+_TRIES: Final = Counter(
+    "regie_delivery_tries_total",
+    "Calls by kind of target, account (of replies) and answer: sent, or the code of an error.",
+    ("target", "account", "answer"),
+    registry=METRICS,
+)
 _HELD: Final = Counter(
     "regie_deliveries_held_total",
     "Deliveries that waited though they were due: for a digest, or for a rate.",
@@ -52,3 +56,11 @@ def count(outcome: Outcome) -> None:
     _DELIVERIES.labels(effect, word).inc()
     if outcome.attempt is not None:
         _CALL_SECONDS.labels(effect).observe(outcome.attempt.took)
+        _TRIES.labels(*_answered(outcome)).inc()
+
+
+def _answered(outcome: Outcome) -> tuple[str, str, str]:
+    """Bounded: a target's address is no label, and its status only as its class."""
+    kind, code = outcome.delivery.kind, outcome.code or "sent"
+    account = outcome.delivery.address if kind == "account" else ""
+    return kind, account, f"{code[:6]}xx" if code.startswith("http_") else code

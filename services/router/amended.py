@@ -79,7 +79,7 @@ def _edited(row: Standing, told: Word) -> Standing:
     words = told.text if stands else row.words
     data = dict(row.data) | {"edited": True, "edited_at": max(since, told.at).isoformat()}
     data.pop("reply_text", None)
-    if old[1] != words:
+    if old[1] != words and not (stands and row.gone):
         data["earlier"] = _noted(row.data.get("earlier", ()), old)
     return row._replace(text=words + _below(data), data=data)
 

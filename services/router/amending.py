@@ -48,8 +48,9 @@ class Amendments:
     async def read_early(
         self, connection: AsyncConnection, batch: Iterable[MessageReceived]
     ) -> set[UUID]:
-        """Word that is stored of messages that come only now; the cases it went to."""
-        wanted = sorted({ref for message in batch for ref in _own_ref(message)})
+        """Word that is stored of messages that come only now, or still have not; the cases it went
+        to."""
+        wanted = sorted({ref for message in batch for ref in _subject(message)})
         if not wanted:
             return set()
         rows = await (await driver(connection)).fetch(_EARLY, *zip(*wanted, strict=True))
@@ -72,7 +73,7 @@ class Amendments:
             )
 
     def early(self, message: MessageReceived) -> Sequence[Early]:
-        found = (self._early.get(ref, ()) for ref in _own_ref(message))
+        found = (self._early.get(ref, ()) for ref in _subject(message))
         return [early for each in found for early in each]
 
     def note_early(self, message: MessageReceived, case_id: UUID, customer: UUID) -> None:
@@ -131,19 +132,26 @@ def telling(message: MessageReceived) -> Mapping[str, Any]:
     return found
 
 
-def _own_ref(message: MessageReceived) -> Iterator[Ref]:
-    if message.thread.message_id and message.kind not in _ABOUT and not message.echo:
-        yield message.account, message.thread.message_id
+def _subject(message: MessageReceived) -> Iterator[Ref]:
+    """The message that word may have come of: itself, or the one it is word of too."""
+    thread = message.thread
+    named = thread.target if message.kind in _ABOUT else thread.message_id
+    if named and not message.echo:
+        yield message.account, named
 
 
+# Bounded for each of them, which also keeps it from reading the whole index for a few.
 _EARLY: Final = """
-SELECT m.account, wanted.target, m.kind, m.text, m.occurred_at, m.channel, m.case_id,
-    m.customer_id, coalesce(m.data -> 'attributes' ->> 'text_missing' = 'true', false)
-        AS text_missing
-FROM unnest($1::text[], $2::text[]) AS wanted (account, target)
-JOIN messages m ON m.account = wanted.account AND m.data -> 'thread' ->> 'target' = wanted.target
-WHERE m.kind IN ('edit', 'revoke', 'reaction') AND m.direction = 'in'
-ORDER BY m.occurred_at, m.id
+SELECT wanted.account, wanted.target, word.*
+FROM unnest($1::text[], $2::text[]) AS wanted (account, target), LATERAL (
+    SELECT kind, text, occurred_at, channel, case_id, customer_id,
+        coalesce(data -> 'attributes' ->> 'text_missing' = 'true', false) AS text_missing
+    FROM messages
+    WHERE account = wanted.account AND data -> 'thread' ->> 'target' = wanted.target
+        AND kind IN ('edit', 'revoke', 'reaction') AND direction = 'in'
+    ORDER BY occurred_at, id LIMIT 100
+) AS word
+ORDER BY word.occurred_at
 """
 _STORED: Final = """
 SELECT id, kind, text, occurred_at, data::text AS data FROM messages WHERE id = ANY($1)

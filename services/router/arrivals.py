@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as evolved
 from datetime import datetime
+from functools import reduce
+from typing import Final
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -25,7 +27,7 @@ from services.router import (
     surveying,
 )
 from services.router.adopting import Adoptions, addressed
-from services.router.amended import Word
+from services.router.amended import Standing, Word
 from services.router.amending import Amendments
 from services.router.calls_heard import CallsHeard
 from services.router.case import Case
@@ -36,9 +38,11 @@ from services.router.people import People, identify
 from services.router.queries import Known, Ref
 from services.router.redeeming import Redemption
 from services.router.rights import barring
-from services.router.taking import facts_of
-from shared.events import Identity, MessageReceived
+from services.router.taking import WAITS, facts_of
+from shared.events import Identity, MessageReceived, Thread
 from shared.ids import new_id
+
+_WITHDRAWN: Final = "[withdrawn]"
 
 
 class Arrivals:
@@ -287,28 +291,72 @@ class Arrivals:
                 message.text[:600], joined.marked,
             )  # fmt: skip
             self._known[message.account, message.thread.message_id] = known
-            for early in self._amendments.early(message):
-                self._amend(known, early.word, early.customer_id)
+            self._amend_early(known, message)
+
+    def _amend_early(self, known: Known, message: MessageReceived) -> None:
+        """What came before its message, all at once: one that was withdrawn and brought back waits
+        as if nothing had happened."""
+        words = [
+            early.word
+            for early in self._amendments.early(message)
+            if early.word.kind in heard_rows.REPLACING and self._same(early.customer_id, known)
+        ]
+        if words:
+            self._amend(known, words)
 
     def _amend_target(self, message: MessageReceived, case: Case, customer: UUID) -> None:
         """What it is about, or nothing yet: that may come after it."""
         target = self._known.get((message.account, message.thread.target))
         if target is None:
             self._amendments.note_early(message, case.id, customer)
-        elif target.direction == "in":
-            self._amend(target, amended.word_of(message), customer)
+        elif target.direction == "in" and self._same(customer, target):
+            back = self._amend(target, [amended.word_of(message)])
+            if back is not None:
+                self._bring_back(message, target, back, customer)
 
-    def _amend(self, known: Known, word: Word, customer: UUID) -> None:
-        """Only who said it takes it back."""
+    def _same(self, customer: UUID, known: Known) -> bool:
+        """Only who said it changes it or takes it back."""
+        standing = self._adoptions.standing
+        return standing(customer) == standing(known.customer_id)
+
+    def _amend(self, known: Known, words: Sequence[Word]) -> Standing | None:
+        """The message, where it was withdrawn before and is not any more."""
         old = self._amendments.standing(self.desk, known.id)
-        whose = {self._adoptions.standing(id) for id in (known.customer_id, customer)}
-        if old is None or len(whose) > 1:
-            return
-        new = amended.amended(old, word)
+        if old is None:
+            return None
+        new = reduce(amended.amended, words, old)
         self._amendments.change(self.desk, known.id, new)
-        gone = new.gone and word.kind == "revoke"
-        if known.case_id in self.desk.cases and not word.adds:
-            after = "[withdrawn]" if gone else new.words
-            self.desk.decide(
-                known.case_id, ReviseMessage(known.id, word.kind, old.words, after, settled=gone)
-            )
+        gone = new.gone and not old.gone
+        if known.case_id in self.desk.cases and new.words != old.words:
+            before, after = (_WITHDRAWN if each.gone else each.words for each in (old, new))
+            revised = ReviseMessage(known.id, words[-1].kind, before, after, settled=gone)
+            self.desk.decide(known.case_id, revised)
+        return new if old.gone and not new.gone else None
+
+    def _bring_back(
+        self, message: MessageReceived, known: Known, back: Standing, customer: UUID
+    ) -> None:
+        """It waits again, since it was sent; nobody could have answered it meanwhile."""
+        case = self.desk.cases.get(known.case_id)
+        if case is None or back.kind not in WAITS:
+            return
+        again = replace(
+            message,
+            id=known.id,
+            kind=back.kind,
+            text=back.words,
+            reply_text="",
+            occurred_at=back.occurred_at,
+            thread=Thread(message_id=message.thread.target),
+        )
+        self.desk.decide(
+            case.id,
+            TakeMessage(
+                case_id=case.id,
+                message=again,
+                customer=self._facts(customer),
+                joined="thread",
+                marked=known.marked,
+                arrived_at=self._replayed.get(message.id, message.received_at),
+            ),
+        )

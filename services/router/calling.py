@@ -8,7 +8,6 @@ counted from the earliest time that was named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from services.router import call_backs, clocks, forms, opening, pingpong, taking
@@ -44,7 +43,7 @@ def _tell(turn: Turn, command: HearMore) -> None:
     better = message.kind != command.stood
     shown = taking.shown(case, command.before, message.text)
     news = entry is not None and (
-        command.kind not in (entry.kind, *entry.told) or message.occurred_at < entry.at
+        command.kind not in command.told or message.occurred_at < entry.at
     )
     if better or news or shown != (None, None):
         turn.record(
@@ -102,7 +101,7 @@ def _alone(case: Case) -> bool:
 def _promise(turn: Turn, command: HearMore) -> None:
     """By the earliest of what its words promise each."""
     message = command.message
-    for kind in dict.fromkeys(_kinds(turn.case, command)):
+    for kind in dict.fromkeys((*command.told, command.kind)):
         level = _level(turn, command, kind)
         if level is None:
             continue
@@ -114,14 +113,6 @@ def _promise(turn: Turn, command: HearMore) -> None:
             words = "; ".join(filter(None, (words, more)))
         if turn.case.version != before:
             turn.explain("deadline", level.rule, words)
-
-
-def _kinds(case: Case, command: HearMore) -> Iterator[Kind]:
-    """Everything it was said to be."""
-    for entry in case.unanswered:
-        if entry.message_id == command.message.id:
-            yield from (entry.kind, *entry.told)
-    yield from (command.stood, command.message.kind, command.kind)
 
 
 def _level(turn: Turn, command: HearMore, kind: Kind) -> ServiceLevel | None:

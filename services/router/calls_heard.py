@@ -86,6 +86,7 @@ class CallsHeard:
                 customer=self.facts(known.customer_id),
                 kind=message.kind,
                 stood=old.kind,
+                told=tuple(old.data.get("told", (old.kind,))),
                 before=old.words,
                 marked=redemption.joined.marked if redemption else known.marked,
                 handoff_id=redemption.handoff_id if redemption else None,

@@ -69,7 +69,6 @@ class Unanswered(Value, frozen=True):
     version      the case version it came with: a reply that names a later one has seen it
     received_at  when it reached us; what was due already then arrived late
     rule         the service level it was promised by
-    told         what else a call was said to be, in further words about it
     """
 
     version: int
@@ -78,7 +77,6 @@ class Unanswered(Value, frozen=True):
     received_at: datetime | None = None
     rule: str = ""
     kind: Kind = "message"
-    told: tuple[Kind, ...] = ()
 
 
 class Pending(Value, frozen=True):

@@ -89,7 +89,8 @@ class HearMore:
 
     message     the call as it stands now, under the id of its message
     kind        what it was said to be this time
-    stood       what it was taken for until now, and `before` its words
+    told        what it was said to be before; of that, `stood` is what it was taken for, and
+                `before` its words
     handoff_id  whose code the caller had keyed in
     """
 
@@ -97,6 +98,7 @@ class HearMore:
     customer: CustomerFacts
     kind: Kind
     stood: Kind
+    told: tuple[Kind, ...]
     before: str = ""
     marked: str = ""
     handoff_id: UUID | None = None

@@ -147,28 +147,23 @@ def _revised(case: Case, event: ev.MessageRevised, change: CaseChanged) -> Case:
         subject=case.subject if event.subject is None else event.subject,
         preview=case.preview if event.preview is None else event.preview,
     )
-    if event.kind is not None:
+    if event.occurred_at is not None:
         case = replace(
             case,
-            unanswered=_told(case.unanswered, event),
-            answered=tuple(replace(a, waiting=_told(a.waiting, event)) for a in case.answered),
+            unanswered=_since(case.unanswered, event.message_id, event.occurred_at),
+            answered=tuple(
+                replace(a, waiting=_since(a.waiting, event.message_id, event.occurred_at))
+                for a in case.answered
+            ),
         )
     return _settled(case, event, change) if event.settled else case
 
 
-def _told(waiting: tuple[Unanswered, ...], event: ev.MessageRevised) -> tuple[Unanswered, ...]:
-    return tuple(m if m.message_id != event.message_id else _told_of(m, event) for m in waiting)
-
-
-def _told_of(message: Unanswered, event: ev.MessageRevised) -> Unanswered:
-    """A call: whatever it was said to be, since the earliest time that was named."""
-    assert event.kind is not None
-    known = (message.kind, *message.told)
-    return replace(
-        message,
-        at=min(message.at, event.occurred_at or message.at),
-        told=message.told if event.kind in known else (*message.told, event.kind),
-    )
+def _since(
+    waiting: tuple[Unanswered, ...], message_id: UUID, at: datetime
+) -> tuple[Unanswered, ...]:
+    """A call: it waits since the earliest time that was named."""
+    return tuple(replace(m, at=min(m.at, at)) if m.message_id == message_id else m for m in waiting)
 
 
 def _routed(case: Case, event: ev.CaseRouted, change: CaseChanged) -> Case:

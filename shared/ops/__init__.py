@@ -38,7 +38,7 @@ class Ops:
         self.board = Board(runtime, subscriptions, lambda group: _at_work(progress, group))
         health = Health(runtime, groups, progress, prepared)
         self.router = APIRouter()
-        self.router.include_router(probes.routes(health, Measures(runtime, self.board)))
+        self.router.include_router(probes.routes(health, Measures(runtime, self.board, health)))
         replays = {topic: way for each in services for topic, way in each.replays.items()}
         replayer = Replayer(runtime, reader, replays)
         self.router.include_router(api.routes(runtime, self.board, replayer))

@@ -52,6 +52,21 @@ class Health:
             away.pop("database", None)
         return _listed(away | self._unready(service))
 
+    def stopped(self, service: str = "") -> list[Reason]:
+        """The groups that gave up on partitions. A person's matter: what else this process does is
+        as well as ever, so it is ready for work."""
+        named = [service] if service in self.services else self.services
+        own = {group for name in named for group in self.services[name]}
+        return [
+            Reason(
+                each.group,
+                f"stands still in {len(each.stopped)} of {len(each.assigned)} partitions: "
+                "`regie lag` says why, and what to do",
+            )
+            for each in self.progress.groups()
+            if each.stopped and each.group in own
+        ]
+
     def _unready(self, service: str) -> dict[str, str]:
         groups = {group for name in self.services for group in self.services[name]}
         # Without a group that counts, what leaves by the outbox does not either.

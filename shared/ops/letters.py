@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -21,18 +21,23 @@ from shared.runtime import Runtime, Subscription
 from shared.topics import DEAD_LETTER_TOPICS
 
 GROUP: Final = "regie.dead-letters"
+# What a replayed record carries, so that it is known for the same one when it fails again.
+DEDUPE: Final = "dlq_dedupe"
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
     """One dead letter: a record no consumer could handle, or an item no parser could read.
 
-    topic  the dead-letter topic it came from;  type its `ce_type`, empty when it has none
-    count  how often it was seen;  state waiting, replayed or discarded
+    topic    the dead-letter topic it came from;  type its `ce_type`, empty when it has none
+    dedupe   under which its repeats are known, one that failed again after a replay too
+    count    how often it was seen;  state waiting, replayed or discarded
+    settled  by whom and when it was last replayed or discarded
     """
 
     id: UUID
     topic: str
+    dedupe: str
     key: bytes
     value: bytes
     headers: Headers
@@ -45,6 +50,8 @@ class Letter:
     last_at: datetime
     state: str
     note: str
+    settled_by: str
+    settled_at: datetime | None
 
     @property
     def parked(self) -> parking.ParkedItem | None:
@@ -70,28 +77,24 @@ async def store(connection: AsyncConnection, cluster: str, records: Sequence[Rec
 
 async def find(connection: AsyncConnection, letter_id: UUID, *, lock: bool = False) -> Letter:
     """Raises NotFound. With `lock`, nobody else settles it meanwhile."""
-    statement = text(f"{_SELECT} WHERE id = :id {'FOR UPDATE' if lock else ''}")
+    statement = text(f"{SELECT} WHERE id = :id {'FOR UPDATE' if lock else ''}")
     row = (await connection.execute(statement, {"id": letter_id})).one_or_none()
     if row is None:
         raise NotFound("no dead letter of this id: `regie dead-letters list` names them")
-    return _letter(row)
+    return letter_of(row)
 
 
-async def page_of(
-    connection: AsyncConnection,
-    state: str,
-    account: str,
-    before: tuple[datetime, UUID] | None,
-    limit: int,
-) -> list[Letter]:
-    """The latest first; `before` is the place of the last one shown."""
-    at, id = before or (None, None)
-    values = {"state": state, "account": account, "at": at, "id": id, "limit": limit}
-    return [_letter(row) for row in await connection.execute(_PAGE, values)]
+async def settle(
+    connection: AsyncConnection, letter_id: UUID, state: str, note: str, by: str, now: datetime
+) -> None:
+    values = {"id": letter_id, "state": state, "note": note, "by": by, "at": now}
+    await connection.execute(_SETTLE, values)
 
 
-async def settle(connection: AsyncConnection, letter_id: UUID, state: str, note: str) -> None:
-    await connection.execute(_SETTLE, {"id": letter_id, "state": state, "note": note})
+def letter_of(row: Row[Any]) -> Letter:
+    columns = dict(row._mapping)
+    columns["headers"] = unpack(bytes(row.headers))
+    return Letter(**columns)
 
 
 def _row(record: Record, cluster: str) -> dict[str, object]:
@@ -102,7 +105,9 @@ def _row(record: Record, cluster: str) -> dict[str, object]:
     return {
         "id": new_id(),
         "topic": record.topic,
-        "dedupe": headers["ce_id"] if parked else f"{place}/{headers.get('dlq_offset')}",
+        "dedupe": headers["ce_id"]
+        if parked
+        else headers.get(DEDUPE) or f"{place}/{headers.get('dlq_offset')}",
         "key": record.key,
         "value": record.value,
         "headers": pack(record.headers),
@@ -125,17 +130,11 @@ def _raw_ref(value: bytes) -> str:
         return ""
 
 
-def _letter(row: Row[tuple[object, ...]]) -> Letter:
-    columns = dict(row._mapping)
-    columns["headers"] = unpack(bytes(row.headers))
-    return Letter(**columns)
-
-
 _COLUMNS: Final = (
-    "id, topic, key, value, headers, account, type, reason, raw_ref, count, first_at, last_at,"
-    " state, note"
+    "id, topic, dedupe, key, value, headers, account, type, reason, raw_ref, count, first_at,"
+    " last_at, state, note, settled_by, settled_at"
 )
-_SELECT: Final = f"SELECT {_COLUMNS} FROM dead_letters"  # noqa: S608 - no input in it
+SELECT: Final = f"SELECT {_COLUMNS} FROM dead_letters"  # noqa: S608 - no input in it
 _STORE: Final = text(
     "INSERT INTO dead_letters AS d (id, topic, dedupe, key, value, headers, account, type, reason,"
     " raw_ref, first_at, last_at)"
@@ -146,10 +145,7 @@ _STORE: Final = text(
     " last_at = greatest(d.last_at, excluded.last_at),"
     " state = CASE d.state WHEN 'replayed' THEN 'waiting' ELSE d.state END"
 )
-_PAGE: Final = text(
-    f"{_SELECT} WHERE (:state = '' OR state = :state) AND (:account = '' OR account = :account)"
-    " AND (CAST(:at AS timestamptz) IS NULL"
-    "  OR (last_at, id) < (CAST(:at AS timestamptz), CAST(:id AS uuid)))"
-    " ORDER BY last_at DESC, id DESC LIMIT :limit"
+_SETTLE: Final = text(
+    "UPDATE dead_letters SET state = :state, note = :note, settled_by = :by, settled_at = :at"
+    " WHERE id = :id"
 )
-_SETTLE: Final = text("UPDATE dead_letters SET state = :state, note = :note WHERE id = :id")

@@ -1,4 +1,5 @@
-"""The gauges that are true at the moment of a scrape: lag, outbox, deadlines, dead letters."""
+"""The gauges that are true at the moment of a scrape: lag, outbox, deadlines, dead letters, and
+whether this process is ready."""
 
 from __future__ import annotations
 
@@ -13,11 +14,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import outbox
+from shared.consuming import POISON
 from shared.database import transaction
 from shared.errors import Unavailable
 from shared.ops import queries
 from shared.ops.board import Board, View
-from shared.ops.lag import rates
+from shared.ops.health import Health
+from shared.ops.lag import Seen, rates
+from shared.ops.status import Sample, judge
 from shared.runtime import Runtime
 from shared.telemetry import METRICS, describe
 from shared.topics import DEAD_LETTER_TOPICS
@@ -36,13 +40,21 @@ _PLACE: Final = ("group", "topic", "partition")
 LAG: Final = _gauge("consumer_lag_messages", "Records that wait for a group.", *_PLACE)
 LAG_SECONDS: Final = _gauge("consumer_lag_seconds", "Age of the oldest one.", *_PLACE)
 ETA: Final = _gauge("consumer_drain_eta_seconds", "Until none waits, at this pace.", *_PLACE)
+STATUS: Final = _gauge(
+    "consumer_status",
+    "1 for the status of a group in a partition; a STOP has a cause.",
+    *_PLACE, "status", "cause",
+)  # fmt: skip
 OUTBOX: Final = _gauge("outbox_pending", "Events that wait to be published.")
 OUTBOX_AGE: Final = _gauge("outbox_oldest_age_seconds", "Age of the oldest one.")
+TIMERS: Final = _gauge("timer_oldest_age_seconds", "How late the first timer is that is due.")
 OPEN: Final = _gauge("deadlines_open", "Running deadlines.", "team", "channel")
 AT_RISK: Final = _gauge("deadlines_at_risk", "Deadlines that lag may make late.", "team", "channel")
 LETTERS: Final = _gauge("dlq_messages", "Dead letters that wait for a person.", "topic")
 HEARTBEAT: Final = _gauge("heartbeat_roundtrip_seconds", "Router to this stage.", "stage")
 HEARTBEAT_AGE: Final = _gauge("heartbeat_age_seconds", "Since the last one came.", "stage")
+READY: Final = _gauge("ready", "1 while a room of this process is ready for work, else 0.", "room")
+UNREADY: Final = _gauge("unready", "1 for each thing that keeps a room from it.", "room", "what")
 UP: Final = _gauge("measured", "Whether the gauges of this scrape are true (1) or old (0).")
 
 
@@ -52,6 +64,7 @@ class Measures:
 
     runtime: Runtime
     board: Board
+    health: Health
     _at: datetime | None = None
     _counted_at: datetime | None = None
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -66,6 +79,7 @@ class Measures:
         return generate_latest(METRICS)
 
     async def _refresh(self, now: datetime) -> None:
+        await self._show_ready()
         try:
             view = await self.board.view(_FRESH)
             async with transaction(self.runtime.engine) as connection:
@@ -77,10 +91,20 @@ class Measures:
             _show_lag(view)
             UP.set(1)
 
+    async def _show_ready(self) -> None:
+        rooms = {room: await self.health.reasons(room) for room in self.health.services}
+        READY.clear()
+        UNREADY.clear()
+        for room, reasons in rooms.items():
+            READY.labels(room).set(not reasons)
+            for each in reasons:
+                UNREADY.labels(room, each.what).set(1)
+
     async def _read(self, connection: AsyncConnection, now: datetime) -> None:
         pending = await outbox.pending(connection)
         OUTBOX.set(pending.count)
         OUTBOX_AGE.set(pending.oldest_age)
+        TIMERS.set(await queries.oldest_timer(connection))
         waiting = dict(await queries.waiting_dead_letters(connection))
         LETTERS.clear()
         for topic in {*DEAD_LETTER_TOPICS, *waiting}:
@@ -105,7 +129,7 @@ async def _count_open(connection: AsyncConnection) -> None:
 
 def _show_lag(view: View) -> None:
     # Cleared first, so that a series ends with its group or topic.
-    for gauge in (LAG, LAG_SECONDS, ETA, AT_RISK):
+    for gauge in (LAG, LAG_SECONDS, ETA, STATUS, AT_RISK):
         gauge.clear()
     for seen in view.seen:
         now = seen.samples[-1]
@@ -113,8 +137,22 @@ def _show_lag(view: View) -> None:
         if now.lag is not None:
             LAG.labels(*place).set(now.lag)
             LAG_SECONDS.labels(*place).set(now.lag_seconds or 0.0)
+        STATUS.labels(*place, *_status(seen)).set(1)
         eta = rates(seen.samples).eta
         if eta is not None:
             ETA.labels(*place).set(eta)
     for each in view.at_risk:
         AT_RISK.labels(each.team, each.channel).set(each.count)
+
+
+def _status(seen: Seen) -> tuple[str, str]:
+    status = judge(seen.samples).status
+    return status, _cause(seen.samples[-1]) if status == "STOP" else ""
+
+
+def _cause(now: Sample) -> str:
+    """Too many dead letters and a position outside of the log want a person, `nobody` a process."""
+    if now.stopped.startswith(POISON):
+        return "dead_letters"
+    outside = now.committed is not None and not now.start <= now.committed <= now.end
+    return "position" if now.stopped or outside else "nobody"

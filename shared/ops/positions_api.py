@@ -28,6 +28,12 @@ class NewPosition(BaseModel):
     next: Annotated[int, Field(ge=0)] | Literal["start", "end"]
 
 
+class Stopped(BaseModel):
+    """A group that gave up."""
+
+    group: str
+
+
 def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(prefix="/positions")
 
@@ -50,6 +56,19 @@ def routes(runtime: Runtime) -> APIRouter:
             await positions.set_position(connection, wanted.group, cluster, tp, following)
         shown: dict[str, Any] = wanted.model_dump() | {"next": following}
         return Json(shown)
+
+    @router.post("/resume")
+    async def resume(who: Operator, stopped: Stopped) -> Response:
+        """Lets a group that gave up go on where it stands, once its reason is mended. A position
+        outside of the log stops it again: that one has to be set."""
+        async with transaction(runtime.engine) as connection:
+            cluster = runtime.broker.cluster
+            found = await positions.resume(connection, stopped.group, cluster)
+        places = [
+            {"topic": tp.topic, "partition": tp.partition, "next": following}
+            for tp, following in sorted(found.items())
+        ]
+        return Json({"group": stopped.group, "resumed": places})
 
     return router
 

@@ -28,9 +28,13 @@ def routes(health: Health, measures: Measures) -> APIRouter:
 
     @router.get("/readyz", responses={503: {"description": "not ready; `reasons` say why"}})
     async def readyz(service: Annotated[str, Query(max_length=50)] = "") -> Response:
-        """Whether to send work here; `service` asks for one room of the process alone."""
-        reasons = await health.reasons(service)
-        return Json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        """Whether to send work here; `service` asks for one room of the process alone. `stopped`
+        is there when a group waits for a person."""
+        reasons, stopped = await health.reasons(service), health.stopped(service)
+        said = {"ready": not reasons, "reasons": reasons} | (
+            {"stopped": stopped} if stopped else {}
+        )
+        return Json(said, 503 if reasons else 200)
 
     @router.get("/metrics", response_class=Response)
     async def metrics(request: Request) -> Response:

@@ -50,6 +50,11 @@ async def heartbeats(connection: AsyncConnection) -> list[Heartbeat]:
     return [Heartbeat(row[0], float(row[1]), float(row[2])) for row in rows]
 
 
+async def oldest_timer(connection: AsyncConnection) -> float:
+    """How many seconds ago the first timer that is due should have fired; 0 where none is due."""
+    return float(await connection.scalar(_TIMER) or 0)
+
+
 async def newest_policy(connection: AsyncConnection) -> int | None:
     """The version in force; None before the first."""
     version: int | None = await connection.scalar(_POLICY)
@@ -75,6 +80,11 @@ _DEAD: Final = text(
 _HEARTBEATS: Final = text(
     "SELECT stage, max(extract(epoch FROM seen_at - sent_at)),"
     " max(extract(epoch FROM clock_timestamp() - seen_at)) FROM heartbeats GROUP BY stage"
+)
+# Begins at the clock's floor, as the clock itself does: below it lies only what was deleted.
+_TIMER: Final = text(
+    "SELECT extract(epoch FROM clock_timestamp() - min(fire_at)) FROM timers"
+    " WHERE fire_at <= clock_timestamp() AND fire_at >= (SELECT floor FROM clock)"
 )
 _POLICY: Final = text("SELECT max(version) FROM policies")
 _WAITING: Final = text(

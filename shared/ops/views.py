@@ -6,6 +6,8 @@ from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from shared.accounts import Account
 from shared.channels import Finding
 from shared.channels.hooks import address
@@ -30,11 +32,15 @@ def letter(found: Letter) -> dict[str, Any]:
         "last_at": found.last_at,
         "state": found.state,
         "note": found.note,
+        "settled_by": found.settled_by,
+        "settled_at": found.settled_at,
     }
 
 
 def letter_whole(found: Letter, raw: bytes | None) -> dict[str, Any]:
-    """With its raw bytes, and the same as text where they are text."""
+    """With its raw bytes, and the same as text where they are text; a reply that holds a code
+    without its words."""
+    raw = None if raw is None else _without_codes(raw)
     headers = {name: value.decode(errors="replace") for name, value in found.headers}
     return letter(found) | {
         "headers": headers,
@@ -42,6 +48,32 @@ def letter_whole(found: Letter, raw: bytes | None) -> dict[str, Any]:
         "raw_text": _as_text(raw),
         "size": None if raw is None else len(raw),
     }
+
+
+def _without_codes(raw: bytes) -> bytes:
+    """The same, but for the texts that are marked `secret`: whoever reads a code may redeem it."""
+    if b'"secret"' not in raw:
+        return raw
+    try:
+        found = msgspec.json.decode(raw)
+    except msgspec.MsgspecError:
+        return raw
+    return msgspec.json.encode(_blanked(found)) if _has_codes(found) else raw
+
+
+def _has_codes(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("secret") is True or any(map(_has_codes, value.values()))
+    return isinstance(value, list) and any(map(_has_codes, value))
+
+
+def _blanked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_blanked(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: _blanked(each) for name, each in value.items()}
+    return kept | {"text": ""} if value.get("secret") is True and "text" in value else kept
 
 
 def position(listed: Listed) -> dict[str, Any]:

@@ -27,6 +27,7 @@ BATCH: Final = 500
 
 _ELSEWHERE: Final = (
     "log_partition", "log_record", "log_commit", "positions", "policies", "clock", "ledger_key",
+    "link_key", "feed_position",
     "alembic_version",
 )  # fmt: skip
 # Without what the database fills in by itself and refuses to be told.

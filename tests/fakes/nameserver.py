@@ -16,7 +16,7 @@ from ipaddress import IPv6Address
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from dnslib import AAAA, CNAME, QTYPE, RCODE, RR, A, DNSRecord
+from dnslib import AAAA, CNAME, QTYPE, RCODE, RR, A, DNSRecord  # type: ignore[import-untyped]
 
 from tests.waiting import BOUND
 

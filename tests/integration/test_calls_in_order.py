@@ -144,16 +144,17 @@ def lives(draw: st.DrawFn) -> tuple[list[MessageReceived], list[list[int]], bool
         words.append(LEFT)
     repeats = draw(st.lists(st.sampled_from(range(len(words))), max_size=2))
     order = draw(st.permutations([*range(len(words)), *repeats]))
+    apart = draw(st.lists(st.booleans(), min_size=len(order), max_size=len(order)))
     batches: list[list[int]] = [[]]
-    for number in order:
-        if batches[-1] and draw(st.booleans()):
+    for number, begins in zip(order, apart, strict=True):
+        if batches[-1] and begins:
             batches.append([])
         batches[-1].append(number)
     return words, batches, draw(st.booleans())
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(life=lives())
 async def test_every_order_ends_the_same(

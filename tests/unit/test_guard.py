@@ -177,8 +177,10 @@ def test_what_is_public_and_plain_is_taken(url: str) -> None:
 def test_a_name_is_read_as_the_client_reads_it() -> None:
     """`ß` is `ss` to the old rules of such names and a letter of its own to the new ones."""
     assert origin_of("https://straße.example/") == ("xn--strae-oqa.example", 443)
+    there = origin_of("https://straße.internal/")
+    assert there is not None
     with pytest.raises(Forbidden):
-        Guard.of("strasse.internal:443").permit_unresolved(*origin_of("https://straße.internal/"))
+        Guard.of("strasse.internal:443").permit_unresolved(*there)
 
 
 def test_a_public_address_of_this_machine_is_as_private_as_loopback() -> None:

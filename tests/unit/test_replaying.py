@@ -372,6 +372,30 @@ def test_edited_words_are_judged_by_what_was_shown() -> None:
     assert story.replayed().rules == {"tracking"}, "so are deleted ones"
 
 
+def test_a_call_told_in_several_words_is_one_call_again() -> None:
+    story = Told()
+    call: dict[str, Any] = {"account": "desk-phone", "channel": "phone",
+                            "reply_window_closes_at": None}  # fmt: skip
+    wishes: dict[str, Any] = {"attributes": {"phone": "+31612345678"}}
+    first = message("Voicemail", at=after(minutes=2), kind="voicemail", **call, **wishes)
+    story.hear(first)
+    promised = story.case.clock("first_response").due_at
+    words: list[tuple[Any, str, Any]] = [
+        ("call_missed", "voicemail", "voicemail"),
+        ("callback_requested", "callback_requested", "voicemail"),
+    ]
+    told: tuple[Any, ...] = ("voicemail",)
+    for minute, (kind, stands, stood) in enumerate(words, 3):
+        now = message("Call", kind=stands, id=first.id, **call, **wishes)
+        more = cmd.HearMore(now, story.customer, kind, stood, told, before="Voicemail")
+        story.tell(more, after(minutes=minute))
+        told = (*told, kind)
+    assert story.case.clock("first_response").due_at == after(minutes=30) < promised
+    [owed] = story.case.promises
+    assert (owed.due_at, owed.address) == (after(minutes=30), "+31612345678")
+    assert same(story.replayed())
+
+
 def test_what_the_candidate_refuses_is_told_and_the_rest_goes_on() -> None:
     story = Told()
     story.hear(message())

@@ -205,6 +205,7 @@ class Retelling:
             customer=heard.customer or self._owner(),
             kind=kind,
             stood=stood,
+            told=tuple(told),
             before=before,
             marked=added.marked,
             handoff_id=self._redeemed(index),

@@ -102,6 +102,10 @@ CREATE INDEX deliveries_held ON deliveries (digest_id, id) WHERE state = 'held';
 CREATE INDEX deliveries_replies_expire ON deliveries (expires_at)
     WHERE effect = 'reply' AND state = 'pending';
 ALTER TABLE agents ADD COLUMN notify jsonb NOT NULL DEFAULT '[]';
+ALTER TABLE dead_letters
+    ADD COLUMN settled_by text NOT NULL DEFAULT '',
+    ADD COLUMN settled_at timestamptz;
+CREATE INDEX dead_letters_oldest ON dead_letters (first_at, id) WHERE state = 'waiting';
 """
 
 
