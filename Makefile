@@ -40,7 +40,7 @@ test: $(STAMP) ## all tests, on real PostgreSQL and, where it can run, real Kafk
 	@# Those marked `alone` end processes and wait for bounds: beside others they would fail for want
 	@# of time. What must be met (REGIE_REQUIRE_…) is met in the first run. 5: none were asked for.
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS) || test $$? -eq 5
-	@REGIE_REQUIRE_KAFKA= REGIE_REQUIRE_MAILSERVERS= $(BIN)/python -m pytest --alone $(ARGS) || test $$? -eq 5
+	@REGIE_REQUIRE_KAFKA= REGIE_REQUIRE_MAILSERVERS= REGIE_REQUIRE_PROMTOOL= $(BIN)/python -m pytest --alone $(ARGS) || test $$? -eq 5
 
 check: $(STAMP) ## lint, format, types, and the import rules
 	$(BIN)/ruff check .

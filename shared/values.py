@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Literal
 
 import msgspec
@@ -141,10 +141,20 @@ class Digest(Value, frozen=True):
     every: timedelta
 
 
+class Quiet(Value, frozen=True):
+    """Hours in which somebody is not to be disturbed: every day from `start` up to `end`, which
+    may be the next day's, as clocks in `zone` show it (`Europe/Amsterdam`)."""
+
+    start: time
+    end: time
+    zone: str
+
+
 class Target(Value, frozen=True):
     """Where a notification goes: one of the policy's `notify` entries.
 
     not_before  the end of the recipient's quiet hours, where it would come within them
+    quiet       those hours, for what is tried again or told together; None: it wakes people
     manner      how it is put; None for a webhook, whose receiver is a program
     digest      when it waits for others; None: it never does
     """
@@ -155,6 +165,7 @@ class Target(Value, frozen=True):
     not_before: datetime | None = None
     manner: Manner | None = None
     digest: Digest | None = None
+    quiet: Quiet | None = None
 
 
 class Escalation(Value, frozen=True):

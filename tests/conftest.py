@@ -9,13 +9,16 @@
 | `kafka_server` | that broker itself; do not break it | the session |
 | `kafka_cluster` | three brokers to kill, freeze and restart | the module |
 | `mail_servers` | Dovecot and Exim, with mailboxes of the module's own | the module |
+| `promtool` | the path of Prometheus' own checker | the session |
 
-A test that asks for one of Kafka's is marked `kafka` by itself, one for the others `mailservers`.
+A test that asks for one of Kafka's is marked `kafka` by itself, one for the others `mailservers` or
+`prometheus`.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -43,6 +46,11 @@ class Outside:
         return os.environ.get(self.variable, "") not in ("", "0")
 
 
+def _promtool_missing() -> str | None:
+    lacking = "there is no promtool here; on Debian or Ubuntu: apt-get install prometheus"
+    return None if shutil.which("promtool") else lacking
+
+
 OUTSIDE = {
     "kafka": Outside(
         frozenset({"kafka", "kafka_server", "kafka_cluster"}),
@@ -51,6 +59,10 @@ OUTSIDE = {
     "mailservers": Outside(
         frozenset({"mail_servers"}),
         mailservers.missing, "REGIE_REQUIRE_MAILSERVERS", "real mail servers",
+    ),
+    "prometheus": Outside(
+        frozenset({"promtool"}),
+        _promtool_missing, "REGIE_REQUIRE_PROMTOOL", "a real promtool",
     ),
 }  # fmt: skip
 LONGEST_NAME = 4000  # a case that is its own name fills the log with itself
@@ -105,6 +117,13 @@ async def kafka_cluster() -> AsyncIterator[KafkaServer]:
 async def mail_servers() -> AsyncIterator[MailServers]:
     async with mailservers.running_mail_servers() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    found = shutil.which("promtool")
+    assert found is not None
+    return found
 
 
 # --- run, or said aloud --------------------------------------------------------

@@ -153,7 +153,7 @@ class _Request:
         files = sum(file.size or 0 for file in message.attachments)
         if files > LARGEST_FILES:
             raise TooLarge(f"attachments may take {LARGEST_FILES} bytes together: send fewer")
-        if sum(len(blob.content) for blob in blobs) - files > LARGEST_WORDS:
+        if sum(len(text_at(document, name).encode()) for name in ("text", "html")) > LARGEST_WORDS:
             raise TooLarge(f"text and html may take {LARGEST_WORDS} bytes: attach the rest")
         return message, blobs
 

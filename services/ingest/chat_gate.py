@@ -56,8 +56,9 @@ class Gate:
                 (b"cross-origin-resource-policy", b"cross-origin"),
             ]
         limits = chat.settings.limits
-        self.slow_down(chat, "account", limits["account"])
+        # In this order: one address that asks too often must not use up what is there for all.
         self.slow_down(chat, "address", limits["address"], chat.address)
+        self.slow_down(chat, "account", limits["account"])
         return chat
 
     def find(self, request: Request) -> Chat:

@@ -51,11 +51,8 @@ class Webhooks:
         """A provider's question whether we are who we say."""
         found, inbound = self._door(account)
         webhook = await self._read(request, found, inbound)
-        try:
+        with refusing(found):
             return _response(inbound.handshake(webhook, found))
-        except Refused as error:
-            WEBHOOKS_REFUSED.labels(account, error.problem).inc()
-            raise
 
     async def _keyed(self, webhook: WebhookRequest, account: Account) -> WebhookRequest:
         with refusing(account):

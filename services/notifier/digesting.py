@@ -18,10 +18,10 @@ from services.notifier.models import Delivery
 LINES: Final = 20  # of a digest; the others are counted
 _MOST_TEAMS: Final = 20
 _LONGEST: Final = 80
-# What a line keeps of its notice: which case, what of it, by when.
+# What a line keeps of its notice: which case, what of it, by when. Nobody's words: a digest is of
+# many cases, and stays as it is when one of them is forgotten.
 _KEPT: Final = (
     "case_id", "team", "channel", "url", "metric", "due_at", "arrived_late", "promise_id", "owner",
-    "reason",
 )  # fmt: skip
 _WORDS: Final[Mapping[str, str]] = {
     "deadline.breached": "overdue",
@@ -48,11 +48,13 @@ class Sorted:
     """alone  those that leave now, each by itself
     held   the others, with the digest that will tell of them
     counts how many leave alone, by window
+    sooner when a window has to end, for one that may not wait as long as it would stay open
     """
 
     alone: Sequence[Delivery]
     held: Mapping[UUID, UUID]
     counts: Mapping[UUID, int]
+    sooner: Mapping[UUID, datetime]
 
 
 def waits(delivery: Delivery) -> bool:
@@ -66,6 +68,7 @@ def sort_out(
     """In their order. Those whose window is over do neither: a new one opens in a moment."""
     alone: list[Delivery] = []
     held: dict[UUID, UUID] = {}
+    sooner: dict[UUID, datetime] = {}
     counts: Counter[UUID] = Counter()
     for each in deliveries:
         window = windows.get(each.target) if waits(each) else None
@@ -78,7 +81,9 @@ def sort_out(
             alone.append(each)
         else:
             held[each.id] = window.id
-    return Sorted(alone, held, counts)
+            if now + each.digest.every < sooner.get(window.id, window.ends_at):
+                sooner[window.id] = now + each.digest.every
+    return Sorted(alone, held, counts, sooner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,8 @@ class Tally:
     lines       of the most urgent notices, by due time
     only        the one notice there is, while there is but one
     expires_at  when the last of them is worth nothing
-    manner      what else a notice's payload says of how it is put: that of any of them
+    manner      what else a notice's payload says of how it is put: that of any of them; quiet
+                hours only where all have some
     """
 
     count: int = 0
@@ -114,7 +120,10 @@ def gathered(tally: Tally, notices: Iterable[Delivery]) -> Tally:
         lines.append(_line(each))
         only = each.id
         expires_at = max(expires_at or each.expires_at, each.expires_at)
-        manner = {k: v for k, v in each.payload.items() if k not in ("type", "timestamp", "data")}
+        kept = {k: v for k, v in each.payload.items() if k not in ("type", "timestamp", "data")}
+        if count > 1 and "quiet" not in manner:
+            kept.pop("quiet", None)  # one of them may wake people
+        manner = kept
     return replace(
         tally, count=count, late=late, teams=teams, kinds=kinds,
         lines=sorted(lines, key=_urgency)[:LINES], only=only if count == 1 else None,

@@ -19,11 +19,12 @@ import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier import digesting, metrics, outcomes, queries
+from services.notifier import claiming, digesting, metrics, outcomes, queries
 from services.notifier.digesting import Tally, Window
 from services.notifier.models import DIGEST, Delivery, Planned
 from services.notifier.outcomes import Outcome
 from services.notifier.recording import record
+from services.notifier.resting import all_rest_until
 from services.notifier.staleness import no_longer_true
 from shared.database import driver, is_deadlock, transaction
 from shared.errors import Unavailable
@@ -56,6 +57,8 @@ async def hold(
         await raw.execute(_END, over)
     if found.held:
         await raw.execute(_HOLD, *zip(*found.held.items(), strict=True))
+    if found.sooner:
+        await raw.execute(_HURRY, *zip(*found.sooner.items(), strict=True))
     if found.counts:
         await raw.execute(_COUNT, *zip(*found.counts.items(), strict=True))
     return list(found.alone)
@@ -90,16 +93,32 @@ class Digests:
         return await self.gather(now) or filled > 0
 
     async def gather(self, now: datetime) -> bool:
-        """Puts the next notices of a window that is over on its list; once all are, sends it."""
+        """Puts the next notices of a window that is over on its list; once all are, sends it. One
+        that ends while its recipient sleeps waits for the morning, and tells what is true then."""
         async with transaction(self.runtime.engine) as connection:
-            row = await (await driver(connection)).fetchrow(_NEXT)
+            raw = await driver(connection)
+            row = await raw.fetchrow(_NEXT, now)
             if row is None:
                 return False
-            held = await queries.held(connection, row["id"], now, BATCH)
+            held = await claiming.held(connection, row["id"], now, BATCH)
+            until = await _rests_until(connection, row, held, now)
+            if until is not None:
+                await raw.execute(_LATER, row["id"], until)
+                return True
             counted = await _put(connection, row, held, now)
         for outcome in counted:
             metrics.count(outcome)
         return True
+
+
+async def _rests_until(
+    connection: AsyncConnection, row: Mapping[str, Any], held: Sequence[Delivery], now: datetime
+) -> datetime | None:
+    until = None if row["batches"] else all_rest_until(held, now)
+    if until is None or len(held) < BATCH:
+        return until
+    wakes = await (await driver(connection)).fetchval(_WAKES, row["id"])
+    return None if wakes else until
 
 
 async def _put(
@@ -168,16 +187,22 @@ _COUNT: Final = """
 UPDATE digests d SET alone = d.alone + n.alone
 FROM unnest($1::uuid[], $2::int[]) AS n (id, alone) WHERE d.id = n.id
 """
+_HURRY: Final = """
+UPDATE digests d SET ends_at = n.at FROM unnest($1::uuid[], $2::timestamptz[]) AS n (id, at)
+WHERE d.id = n.id
+"""
 _END: Final = "UPDATE digests SET open = false WHERE id = ANY($1)"
 # One that a sender has in hand is left to it: nothing is held for a window that is closed.
 _CLOSE: Final = """
 UPDATE digests SET open = false WHERE id IN (
     SELECT id FROM digests WHERE open AND ends_at <= $1 ORDER BY target FOR UPDATE SKIP LOCKED)
 """
-# What the senders would hold one by one, as they come to it.
+# What the senders would hold one by one, as they come to it: of windows that are full.
 _FILL: Final = """
 WITH w AS (
-    SELECT id, target, alone FROM digests WHERE open AND ends_at > $1
+    SELECT id, target, alone FROM digests g WHERE open AND ends_at > $1 AND EXISTS (
+        SELECT FROM deliveries WHERE target = g.target AND state = 'pending' AND next_at <= $1
+        AND attempts = 0 AND digest_over <= g.alone)
     ORDER BY target FOR UPDATE SKIP LOCKED
 ), due AS (
     SELECT d.id, w.id AS digest_id FROM w CROSS JOIN LATERAL (
@@ -186,15 +211,26 @@ WITH w AS (
         AND attempts = 0 AND digest_over <= w.alone
         ORDER BY next_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) d
     LIMIT $2
+), held AS (
+    UPDATE deliveries d SET state = 'held', digest_id = due.digest_id FROM due WHERE d.id = due.id
+    RETURNING d.id, d.digest_id, d.digest_every
+), sooner AS (
+    UPDATE digests g SET ends_at = $1 + n.every
+    FROM (SELECT digest_id, min(digest_every) AS every FROM held GROUP BY digest_id) AS n
+    WHERE g.id = n.digest_id AND g.ends_at > $1 + n.every
 )
-UPDATE deliveries d SET state = 'held', digest_id = due.digest_id FROM due WHERE d.id = due.id
-RETURNING d.id
+SELECT id FROM held
 """
 # The one with the fewest batches behind it first: a small one waits for no million.
 _NEXT: Final = """
-SELECT id, target, opened_at, doc FROM digests WHERE NOT open
+SELECT id, target, opened_at, doc, batches FROM digests WHERE NOT open AND ends_at <= $1
 ORDER BY batches, ends_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """
+_WAKES: Final = """
+SELECT EXISTS (SELECT FROM deliveries WHERE digest_id = $1 AND state = 'held'
+    AND NOT payload ? 'quiet')
+"""
+_LATER: Final = "UPDATE digests SET ends_at = $2 WHERE id = $1"
 _KEEP: Final = "UPDATE digests SET doc = $2, batches = batches + 1 WHERE id = $1"
 _DONE: Final = "DELETE FROM digests WHERE id = $1"
 _RELEASE: Final = """

@@ -88,9 +88,10 @@ def _notices(
     plain = _ENCODER.encode(notice)
     for each in notify:
         target = target_of(each.kind, each.address)
-        # A webhook's body leaves `manner` out: it is for who puts the notice into words.
-        put = notice | {"manner": each.manner}
-        payload = plain if each.manner is None else _ENCODER.encode(put)
+        # How and when it is told, which the body of a webhook leaves out.
+        told = {"manner": each.manner, "quiet": each.quiet}
+        put = {name: value for name, value in told.items() if value is not None}
+        payload = _ENCODER.encode(notice | put) if put else plain
         yield Planned(
             id=delivery_id(event_id, target, effect),
             event_id=event_id,

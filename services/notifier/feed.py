@@ -97,6 +97,20 @@ async def reach(connection: AsyncConnection) -> Reach:
     return Reach(row["start"], row["next"])
 
 
+async def first_since(connection: AsyncConnection, at: datetime | None) -> int:
+    """The first position that was published at `at` or later; the oldest kept, for None."""
+    low, high = await reach(connection)
+    raw = await driver(connection)
+    while at is not None and low < high:
+        middle = (low + high) // 2
+        row = await raw.fetchrow(_AT, middle)
+        if row is None or row["fed_at"] >= at:
+            high = middle
+        else:
+            low = row["position"] + 1
+    return low
+
+
 async def read(
     connection: AsyncConnection, audience: Audience, after: int, upto: int, limit: int
 ) -> list[Event]:
@@ -177,6 +191,10 @@ FROM taken, unnest($1::text[], $2::uuid[], $3::uuid[], $4::int[], $5::int[], $6:
     $7::timestamptz[], $8::text[], $9::text[], $10::boolean[], $11::jsonb[]) WITH ORDINALITY
     AS n (event_id, case_id, message_id, seq, version, type, at, team, account, confidential, body,
     number)
+"""
+# By halves: positions are in the order of `fed_at`, which has no index.
+_AT: Final = """
+SELECT position, fed_at FROM feed WHERE position >= $1 ORDER BY position LIMIT 1
 """
 _READ: Final = f"""
 SELECT e.position, e.type, e.team, e.account, e.confidential, e.body

@@ -72,7 +72,7 @@ async def _replay_subscription(connection: AsyncConnection, id: UUID, now: datet
         return False
     if found.disabled_at is not None:
         await subscriptions.enable(connection, id)
-    await replaying.missing(connection, replace(found, disabled_at=None), now)
+    await replaying.missing(connection, replace(found, disabled_at=None), _OPERATOR.actor, now)
     return True
 
 

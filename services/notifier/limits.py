@@ -7,18 +7,19 @@ Any number of senders share the rows of `paces`, and lock them last in their tra
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier import pacing
+from services.notifier import pacing, queries
 from services.notifier.models import Delivery, target_of
 from services.notifier.outcomes import Outcome
 from services.notifier.pacing import Bucket, Pace, Shares, Wish
 from services.notifier.slots import START
+from services.notifier.targets.email import mailers, sender_of
 from shared.accounts import Account
 from shared.channels import Provider, Rate
 from shared.channels.table import provider_of
@@ -31,19 +32,24 @@ _NOTHING: Final = Bucket()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The paces of each account and of its readers, by target: `account:desk-whatsapp`."""
+    """The paces of each account and of its readers, by target: `account:desk-whatsapp`.
+
+    mailers  the accounts that notices may leave by, which count against them like replies
+    """
 
     accounts: Mapping[str, Pace]
     recipients: Mapping[str, Pace]
     targets: Sequence[str]
+    mailers: Sequence[str]
 
     @classmethod
-    def of(cls, accounts: Iterable[Account]) -> Limits:
+    def of(cls, accounts: Sequence[Account]) -> Limits:
         both = {target_of("account", account.name): rates_of(account) for account in accounts}
         return cls(
             {target: _pace(rate) for target, (rate, _) in both.items() if rate is not None},
             {target: _pace(rate) for target, (_, rate) in both.items() if rate is not None},
             list(both),
+            mailers(accounts),
         )
 
     async def rooms(
@@ -73,20 +79,26 @@ class Limits:
         return [each for each in deliveries if each.id not in shares.held]
 
     def _of(self, delivery: Delivery) -> tuple[str, ...]:
-        account = (delivery.target,) if delivery.target in self.accounts else ()
-        person = (recipient_of(delivery),) if delivery.target in self.recipients else ()
+        target = self._leaves_by(delivery)
+        account = (target,) if target in self.accounts else ()
+        person = (_reader(target, delivery),) if target in self.recipients else ()
         return account + person
+
+    def _leaves_by(self, delivery: Delivery) -> str:
+        if delivery.kind != "email":
+            return delivery.target
+        return target_of("account", sender_of(delivery, self.mailers))
 
     def _pace_of(self, name: str) -> Pace:
         target, _, person = name.partition(" ")
         return self.recipients[target] if person else self.accounts[target]
 
 
-def recipient_of(delivery: Delivery) -> str:
+def _reader(account: str, delivery: Delivery) -> str:
     """The name of a reader's limit. It shows nobody's address."""
-    recipient = delivery.payload.get("recipient", {})
+    recipient = delivery.payload.get("recipient") or {"scheme": "email", "value": delivery.address}
     address = f"{recipient.get('scheme')}:{recipient.get('value')}"
-    return f"{delivery.target} {hashlib.blake2b(address.encode(), digest_size=12).hexdigest()}"
+    return f"{account} {hashlib.blake2b(address.encode(), digest_size=12).hexdigest()}"
 
 
 def rates_of(account: Account) -> tuple[Rate | None, Rate | None]:
@@ -103,7 +115,8 @@ async def pause(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> Non
     asked: dict[str, datetime] = {}
     for each in outcomes:
         if each.paused_until is not None:
-            name = recipient_of(each.delivery) if each.one_reader else each.delivery.target
+            account = each.delivery.target
+            name = _reader(account, each.delivery) if each.one_reader else account
             asked[name] = max(asked.get(name, each.paused_until), each.paused_until)
     if asked:
         await (await driver(connection)).execute(_PAUSE, *zip(*sorted(asked.items()), strict=True))
@@ -152,8 +165,7 @@ async def _write(
     if shares.taken:
         rows = [(name, count, paces[name].count) for name, count in shares.taken.items()]
         await raw.execute(_TAKE, *zip(*rows, strict=True), now)
-    if shares.held:
-        await raw.execute(_HOLD, *zip(*shares.held.items(), strict=True))
+    await queries.put_off(connection, shares.held)
 
 
 _READ: Final = "SELECT name, times, paused_until FROM paces WHERE name = ANY($1)"
@@ -166,10 +178,6 @@ UPDATE paces p SET times =
     (p.times || array_fill($4::timestamptz, ARRAY[n.taken]))
     [greatest(cardinality(p.times) + n.taken - n.most, 0) + 1 :]
 FROM unnest($1::text[], $2::int[], $3::int[]) AS n (name, taken, most) WHERE p.name = n.name
-"""
-_HOLD: Final = """
-UPDATE deliveries d SET next_at = least(held.at, d.expires_at)
-FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, at) WHERE d.id = held.id
 """
 _PAUSE: Final = """
 INSERT INTO paces AS p (name, paused_until)

@@ -92,6 +92,7 @@ class Delivery:
     disabled         why the target takes nothing any more; empty while it does
     read             a follow-up's answers were read in the chat meanwhile
     url              a subscription's address as it is now; empty for others, and for a deleted one
+    barred           a subscription's present key may not read this event
     digest           when it may have to wait for others; None: never
     """
 
@@ -110,6 +111,7 @@ class Delivery:
     disabled: str = ""
     read: bool = False
     url: str = ""
+    barred: bool = False
     digest: Digest | None = None
 
     @property

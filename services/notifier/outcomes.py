@@ -60,7 +60,7 @@ class Outcome:
 
 def sent(delivery: Delivery, answer: Answer, at: datetime, took: float) -> Outcome:
     attempt = Attempt(at, took, answer.status or None, response=answer.body)
-    return Outcome(delivery, "sent", provider_id=answer.provider_id, attempt=attempt)
+    return Outcome(delivery, "sent", provider_id=storable(answer.provider_id), attempt=attempt)
 
 
 def failed(
@@ -68,7 +68,7 @@ def failed(
 ) -> Outcome:
     """After a call at `at` that came to nothing, or to nothing we know of."""
     answer = error.answer if isinstance(error, TargetError) and error.answer else Answer()
-    attempt = Attempt(at, took, answer.status or None, str(error), answer.body)
+    attempt = Attempt(at, took, answer.status or None, storable(str(error)), answer.body)
     rule = _rule(delivery)
     decision = retries.after(
         error, rule, tries=delivery.tries, now=now, until=delivery.expires_at, chance=chance
@@ -77,17 +77,22 @@ def failed(
     match decision:
         case Next(next_at):
             return Outcome(
-                delivery, "pending", error.code, error.reason, next_at=next_at, attempt=attempt,
-                paused_until=until, one_reader=one,
+                delivery, "pending", error.code, storable(error.reason), next_at=next_at,
+                attempt=attempt, paused_until=until, one_reader=one,
             )  # fmt: skip
         case GiveUp(code, reason, gone):
             return Outcome(
-                delivery, "failed", code, reason, attempt=attempt,
+                delivery, "failed", code, storable(reason), attempt=attempt,
                 closes=gone and delivery.effect != TEST,
                 paused_until=until, one_reader=one,
             )  # fmt: skip
         case Doubtful(code, reason):
-            return Outcome(delivery, "unknown", code, reason, attempt=attempt)
+            return Outcome(delivery, "unknown", code, storable(reason), attempt=attempt)
+
+
+def storable(text: str) -> str:
+    """Without what JSON can write and no row can hold: what others say must not end a sender."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _rule(delivery: Delivery) -> Rule:

@@ -53,20 +53,22 @@ async def span(
     return await _begin(connection, id, kept.next, now, from_at=from_at, to_at=to_at)
 
 
-async def missing(connection: AsyncConnection, wanted: Subscription, now: datetime) -> Replay:
-    """What failed, and what happened while it was disabled."""
+async def missing(
+    connection: AsyncConnection, wanted: Subscription, by: str, now: datetime
+) -> Replay:
+    """What failed, and what happened while it was disabled, on the word of `by`."""
     kept = await feed.reach(connection)
     raw = await driver(connection)
     begun = await _begin(connection, wanted.id, kept.next, now, missed_from=wanted.missed_from)
     if wanted.disabled_at is None:
         await raw.execute("UPDATE subscriptions SET missed_from = NULL WHERE id = $1", wanted.id)
-    await settle(connection, wanted.id)
+    await settle(connection, wanted.id, by, now)
     return begun
 
 
-async def settle(connection: AsyncConnection, id: UUID) -> None:
-    """The operator's letter about this subscription is taken care of."""
-    await (await driver(connection)).execute(_SETTLE, id)
+async def settle(connection: AsyncConnection, id: UUID, by: str, now: datetime) -> None:
+    """The operator's letter about this subscription, or this delivery, is taken care of."""
+    await (await driver(connection)).execute(_SETTLE, id, by, now)
 
 
 async def again(
@@ -179,5 +181,6 @@ WHERE d.id = ANY ($1) AND d.target = $2 AND e.event_id = d.event_id
 RETURNING d.id
 """  # noqa: S608 - our own text
 _SETTLE: Final = """
-UPDATE dead_letters SET state = 'replayed' WHERE id = $1 AND state = 'waiting'
+UPDATE dead_letters SET state = 'replayed', settled_by = $2, settled_at = $3
+WHERE id = $1 AND state = 'waiting'
 """

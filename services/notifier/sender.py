@@ -13,16 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier import digests, metrics, outcomes, queries
+from services.notifier import claiming, digests, metrics, outcomes, queries
 from services.notifier.limits import Limits
 from services.notifier.models import Delivery
 from services.notifier.outcomes import LOST, Outcome
 from services.notifier.recording import record
+from services.notifier.resting import rests_until
 from services.notifier.slots import Slots
 from services.notifier.staleness import staleness
 from services.notifier.targets import Outlets
@@ -64,7 +66,7 @@ class Sender:
         self._chance = chance
         self._drain = drain
         self._slots = Slots()
-        self._limits = Limits.of(runtime.accounts)
+        self._limits = Limits.of(list(runtime.accounts))
         self._stopping = asyncio.Event()
         self._nudge = asyncio.Event()
         self._look_for_lost = 0.0
@@ -122,16 +124,10 @@ class Sender:
         async with transaction(self._runtime.engine) as connection:
             counted = await record(connection, await self._left_behind(connection, now), now)
             rooms = await self._limits.rooms(connection, slots.rooms(), now)
-            claimed = await queries.claim(connection, now, rooms, slots.free)
-            live, over = [], []
-            for each in claimed:
-                if each.disabled:
-                    over.append(outcomes.refused(each))
-                elif stale := staleness(each, now):
-                    over.append(outcomes.dropped(each, stale))
-                else:
-                    live.append(each)
+            claimed = await claiming.claim(connection, now, rooms, slots.free)
+            live, over, resting = _sorted_out(claimed, now)
             counted += await record(connection, over, now)
+            await queries.put_off(connection, resting)
             alone = await digests.hold(connection, live, now)
             ready = await self._limits.admit(connection, alone, now)
             await queries.mark_sending(connection, [each.id for each in ready], now + LEASE)
@@ -145,9 +141,9 @@ class Sender:
         if time.monotonic() < self._look_for_lost:
             return []
         self._look_for_lost = time.monotonic() + _LOST_SECONDS
-        lost = await queries.claim_lost(connection, now, _BATCH)
+        lost = await claiming.claim_lost(connection, now, _BATCH)
         over = [outcomes.failed(each, LOST, now, 0.0, now, self._chance()) for each in lost]
-        for each in await queries.claim_expired(connection, now, _BATCH):
+        for each in await claiming.claim_expired(connection, now, _BATCH):
             stale = staleness(each, now)
             over += [outcomes.dropped(each, stale)] if stale else []
         return over
@@ -209,6 +205,26 @@ class Sender:
                 await self._nudge.wait()
         except TimeoutError:
             pass
+
+
+def _sorted_out(
+    claimed: Sequence[Delivery], now: datetime
+) -> tuple[list[Delivery], list[Outcome], dict[UUID, datetime]]:
+    """What may leave, what is over, and what comes when its recipient may be disturbed: whoever
+    is left alone at night is so for what is tried again, too."""
+    live: list[Delivery] = []
+    over: list[Outcome] = []
+    resting: dict[UUID, datetime] = {}
+    for each in claimed:
+        if each.disabled:
+            over.append(outcomes.refused(each))
+        elif stale := staleness(each, now):
+            over.append(outcomes.dropped(each, stale))
+        elif until := rests_until(each, now):
+            resting[each.id] = until
+        else:
+            live.append(each)
+    return live, over, resting
 
 
 def _doubtful(code: str, reason: str) -> SendError:

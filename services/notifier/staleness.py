@@ -13,8 +13,8 @@ _ANSWERED: Final = ("first_response", "next_response")
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """`code` is expired, window_closed, read, answered, over, closed or gone; `reason` says it in
-    words."""
+    """`code` is expired, window_closed, read, answered, over, closed, gone or barred; `reason` says
+    it in words."""
 
     code: str
     reason: str
@@ -64,6 +64,8 @@ def _unpublished(delivery: Delivery, now: datetime) -> Stale | None:
         return Stale("gone", "the subscription was deleted")
     if "type" not in delivery.payload:
         return Stale("gone", "the event is kept no longer")
+    if delivery.barred:
+        return Stale("barred", "the subscription's key may not read this event")
     return _expired(delivery, now) if delivery.expires_at <= now else None
 
 

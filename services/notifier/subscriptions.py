@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier import secrets
+from services.notifier import feed, secrets
 from services.notifier.audience import SEES, WANTS
 from services.notifier.feed import Entry
 from services.notifier.models import EVENT, target_of
@@ -129,6 +129,16 @@ async def enable(connection: AsyncConnection, id: UUID) -> None:
     await raw.execute(_WELL, id)
 
 
+async def miss_since_key(connection: AsyncConnection, id: UUID) -> None:
+    """It is about to act for another key: nothing was planned since its last one ended. As with
+    `enable`, whatever the feed has when this returns is known to be missed."""
+    raw = await driver(connection)
+    await raw.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    ended = await raw.fetchval(_KEY_ENDED, id)
+    position = await feed.first_since(connection, ended)
+    await raw.execute(_MISSED_SINCE, id, position)
+
+
 async def remove(connection: AsyncConnection, id: UUID, now: datetime) -> None:
     """What waits for it is dropped, by and by; its target goes after that."""
     raw = await driver(connection)
@@ -224,6 +234,13 @@ _ENABLE: Final = "UPDATE targets SET disabled_at = NULL, disabled_reason = '' WH
 _MISSED: Final = """
 UPDATE subscriptions SET missed_from = coalesce(missed_from, (SELECT next FROM feed_position))
 WHERE id = ANY ($1)
+"""
+_KEY_ENDED: Final = """
+SELECT least(k.revoked_at, k.expires_at) FROM subscriptions s JOIN api_keys k ON k.id = s.key_id
+WHERE s.id = $1
+"""
+_MISSED_SINCE: Final = """
+UPDATE subscriptions SET missed_from = least(missed_from, $2) WHERE id = $1
 """
 _WELL: Final = "UPDATE subscriptions SET failing_since = NULL, failed_again_at = NULL WHERE id = $1"
 _SETTLE_LETTER: Final = """

@@ -46,16 +46,17 @@ class Tidying:
         """One batch of each; whether one of them was full."""
         now = self._runtime.now()
         async with transaction(self._runtime.engine) as connection:
-            ended = [
-                await _rows(connection, _REFUSED, now, BATCH),
-                await _rows(connection, _EXPIRED, now, BATCH),
-                await _rows(connection, _FORGOTTEN, now - self._lives, BATCH),
-                await feed.trim(connection, now - self._lives),
-            ]
             raw = await driver(connection)
             await raw.execute(_DELETED)
             await raw.execute(_OLD_REPLAYS, now - _REPLAYS_KEPT)
             metrics.DISABLED.set(await subscriptions.disabled_count(connection))
+            ended = [
+                await _rows(connection, _REFUSED, now, BATCH),
+                await _rows(connection, _EXPIRED, now, BATCH),
+                await _rows(connection, _FORGOTTEN, now - self._lives, BATCH),
+                # Last: whoever publishes waits for the row that says what is kept.
+                await feed.trim(connection, now - self._lives),
+            ]
         return BATCH in ended
 
 

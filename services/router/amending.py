@@ -148,7 +148,7 @@ FROM unnest($1::text[], $2::text[]) AS wanted (account, target), LATERAL (
         coalesce(data -> 'attributes' ->> 'text_missing' = 'true', false) AS text_missing
     FROM messages
     WHERE account = wanted.account AND data -> 'thread' ->> 'target' = wanted.target
-        AND kind IN ('edit', 'revoke', 'reaction') AND direction = 'in'
+        AND kind IN ('edit', 'revoke', 'reaction') AND direction = 'in' AND NOT data ? 'forgotten'
     ORDER BY occurred_at, id LIMIT 100
 ) AS word
 ORDER BY word.occurred_at

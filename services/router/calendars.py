@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, assert_never
 
-from services.router.openings import DAYS, Interval, Openings, wall_to_utc
+from services.router.openings import DAYS, Interval, Openings
 from shared.durations import Duration, add_years
+from shared.wall import wall_to_utc
 
 _ONE_DAY: Final = timedelta(days=1)
 # A calendar closed for longer than this will not open: a leap-year holiday is four years off.

@@ -19,6 +19,8 @@ from zoneinfo import ZoneInfo
 import holidays
 import holidays.countries  # all tables now, rather than with somebody's first message
 
+from shared.wall import offset_of, transition
+
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ONE_DAY: Final = timedelta(days=1)
 _SPAN: Final = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", re.ASCII)
@@ -138,19 +140,10 @@ def holidays_of(region: str, year: int) -> frozenset[date]:
         raise ValueError(f"no holidays are known for `{region}`: {error}") from None
 
 
-def wall_to_utc(zone: ZoneInfo, wall: datetime) -> datetime:
-    """The first instant at which clocks show `wall`; if they skip it, the instant of the skip."""
-    before, after = (wall.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-    if _offset(before) >= _offset(after):
-        return before.astimezone(UTC)
-    # in a gap the first fold reads the offset from before the skip, the second the one after it
-    return _transition(zone, after.astimezone(UTC) - _ONE_DAY, before.astimezone(UTC))
-
-
 def _instants(zone: ZoneInfo, day: date, spans: Sequence[Span]) -> tuple[Interval, ...]:
     midnight = datetime.combine(day, time())
-    before = _offset(midnight.replace(tzinfo=zone, fold=0))
-    after = _offset((midnight + _ONE_DAY).replace(tzinfo=zone, fold=1))
+    before = offset_of(midnight.replace(tzinfo=zone, fold=0))
+    after = offset_of((midnight + _ONE_DAY).replace(tzinfo=zone, fold=1))
     # Wall time read as if it were UTC, so that an offset turns it into an instant.
     walls = [
         tuple(midnight.replace(tzinfo=UTC) + timedelta(minutes=at) for at in (s.start, s.end))
@@ -159,29 +152,10 @@ def _instants(zone: ZoneInfo, day: date, spans: Sequence[Span]) -> tuple[Interva
     if before == after:
         return _merged((start - before, end - before) for start, end in walls)
     start_of_day, end_of_day = (midnight.replace(tzinfo=UTC) + n * _ONE_DAY for n in (0, 1))
-    change = _transition(zone, start_of_day - before - _ONE_DAY, end_of_day - after + _ONE_DAY)
+    change = transition(zone, start_of_day - before - _ONE_DAY, end_of_day - after + _ONE_DAY)
     first = ((start - before, min(end - before, change)) for start, end in walls)
     second = ((max(start - after, change), end - after) for start, end in walls)
     return _merged(sorted((a, b) for a, b in (*first, *second) if a < b))
-
-
-def _transition(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
-    """The instant between the two from which the zone has the offset it has at `high`."""
-    offset = _offset(high.astimezone(zone))
-    while high - low > timedelta(seconds=1):
-        middle = (low + (high - low) / 2).replace(microsecond=0)
-        if _offset(middle.astimezone(zone)) == offset:
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _offset(at: datetime) -> timedelta:
-    offset = at.utcoffset()
-    if offset is None:
-        raise ValueError(f"{at} has no time zone")
-    return offset
 
 
 def _merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:

@@ -19,6 +19,7 @@ from services.router.rules.values import SUPERVISORS
 from shared.events import Channel, Digest, Identity, Priority, Target
 from shared.notices import NoticeKind
 from shared.notices.builtin import LANGUAGES
+from shared.quiet import quiet_until
 from shared.yamlfile import Path
 
 DIGEST_EVERY: Final = timedelta(minutes=15)  # where the policy says nothing of digests
@@ -264,10 +265,13 @@ class PolicyTerms(PolicyFile):
 
 
 def _woken(those: Iterable[Addressee], now: datetime, priority: Priority) -> Iterator[Target]:
-    """Each with the end of its quiet hours, where it would come within them."""
+    """Each with its quiet hours, and their end where it would come within them."""
     for target, quiet in those:
-        not_before = None if quiet is None else quiet.until(now, priority)
-        yield target if not_before is None else replace(target, not_before=not_before)
+        kept = None if quiet is None else quiet.kept(priority)
+        if kept is None:
+            yield target
+        else:
+            yield replace(target, quiet=kept, not_before=quiet_until(kept, now))
 
 
 def _comparable(identity: str) -> str:

@@ -188,8 +188,11 @@ async def _update_messages(desk: Desk) -> None:
 
 def _why(failed: ev.ReplyFailed) -> str:
     """What an agent reads beside a reply that did not arrive."""
-    instead = f"; permitted: a switch to {', '.join(failed.permitted)}" if failed.permitted else ""
-    return f"{failed.code}: {failed.reason}{instead}"
+    instead = [f"a switch to {', '.join(failed.permitted)}"] if failed.permitted else []
+    if failed.code == "window_closed":
+        instead.insert(0, "a template")
+    permitted = f"; permitted: {', or '.join(instead)}" if instead else ""
+    return f"{failed.code}: {failed.reason}{permitted}"
 
 
 def _json(value: Any) -> str:

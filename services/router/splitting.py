@@ -2,6 +2,9 @@
 
 What was answered stays answered. What waits goes on waiting where it goes, since when it waited,
 and by no later a promise (DESIGN 5.4).
+
+A reply that is still on its way when its message leaves counts for the case it was written in: the
+message waits on where it went, until somebody answers it there.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from shared.blobs import blob_for
 from shared.channels import Answer, NewBlob, Parsed, WebhookRequest
 from shared.channels.bodies import file_name
 from shared.channels.counter import at_the_counter
+from shared.channels.email.display import display_html
 from shared.channels.email.html import html_to_text
 from shared.channels.internal import check_colleague
 from shared.channels.posted import ABOUT_ANOTHER, PostedAttachment, PostedMessage
@@ -145,9 +146,10 @@ def _files(given: list[PostedAttachment]) -> tuple[tuple[Attachment, ...], list[
 
 
 def _html(html: str) -> tuple[Blob | None, list[NewBlob]]:
-    if not html.strip():
+    """As it may be shown: whoever wrote it, an integrator only passes it on."""
+    content = display_html(html).encode()
+    if not content.strip():
         return None, []
-    content = html.encode()
     blob = blob_for(content)
     return blob, [NewBlob(blob.ref, content)]
 

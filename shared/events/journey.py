@@ -80,8 +80,8 @@ class PromiseMade(Event, frozen=True):
     kind       `call_back` is kept by reaching them, `answer` by a sent reply, `other` by hand
     remind_at  when to remind whoever made it
     replaces   the promise it renegotiates
-    address    of a call back: the number to dial; preferred: when they would like it, in their words
-    asked_in   the message or the switch by which the customer asked for it; it follows from that
+    address    of a call back: the number to dial; preferred: when, in the customer's words
+    asked_in   the message or the switch by which the customer asked for it: it follows from that
     """
 
     promise_id: UUID

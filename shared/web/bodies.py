@@ -41,7 +41,7 @@ async def _collect(request: Request, limit: int) -> bytes:
 
 def _announced(request: Request) -> int:
     length = request.headers.get("content-length", "")
-    return int(length) if length.isdigit() else 0
+    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 def too_large(limit: int) -> TooLarge:

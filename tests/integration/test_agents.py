@@ -156,6 +156,7 @@ async def test_everybody_with_a_live_key_is_listed(room: Room, agent: MakeClient
         "teams": ["parcels"],
         "load": 0,
         "given_at": None,
+        "notify": [],
     }
     assert (await jo.get("/v1/agents/nobody")).status_code == 404
     assert (await jo.get("/v1/agents/%00")).status_code == 422

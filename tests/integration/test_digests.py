@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -177,6 +178,22 @@ async def test_the_night_is_told_of_in_five_and_one(room: Notifying) -> None:
         room.clock.at = morning + QUARTER
         await all_in(room, sent=6, digested=25)
     assert digest_of(room)["more"] == 5
+
+
+async def test_what_may_wait_a_quarter_of_an_hour_waits_in_no_window_of_hours(
+    room: Notifying,
+) -> None:
+    slow, quick = (
+        msgspec.structs.replace(desk(room), digest=Digest(over=1, every=every))
+        for every in (timedelta(hours=4), QUARTER)
+    )
+    cases = await room.open_cases(3)
+    async with room.sending():
+        for case, target in zip(cases, (slow, slow, quick), strict=True):
+            await room.hear(warned(room, case, target))
+        await all_in(room, sent=1, held=2)
+        room.clock.at = after(minutes=15)
+        await all_in(room, sent=2, digested=2)
 
 
 async def test_a_digest_that_fails_is_tried_again_with_the_same_words(room: Notifying) -> None:

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from services.notifier import feed
+from services.notifier import feed, subscriptions
 from services.notifier.audience import Audience, sees
 from services.notifier.handlers import Handlers
 from shared import ledger
@@ -108,6 +108,27 @@ async def test_a_place_taken_is_not_passed_before_it_is_committed(desk: Subscrib
         assert (await desk.feed())["next_cursor"] == "0"
     await later
     assert places(await desk.feed()) == [(str(case), 1), (str(case), 2)]
+
+
+async def test_whoever_plans_for_long_holds_up_no_other_writer(desk: Subscribing) -> None:
+    """The row that all writers wait for is taken last, after a delivery of each event to each
+    subscription was planned."""
+    made = await desk.subscribe()
+
+    async def waits() -> bool:
+        (row,) = await desk.room.rows(
+            "SELECT count(*) AS n FROM pg_locks JOIN pg_database d ON d.oid = database "
+            "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+        )
+        return bool(row.n)
+
+    async with transaction(desk.room.runtime.engine) as busy:
+        await subscriptions.enable(busy, UUID(made["id"]))
+        planning = asyncio.create_task(desk.happen())
+        await until(waits)
+        await desk.room.rows("SELECT next FROM feed_position FOR UPDATE NOWAIT")
+    await planning
+    assert len(places(await desk.feed())) == 1
 
 
 async def test_types_narrow_it_and_the_cursor_still_moves(desk: Subscribing) -> None:

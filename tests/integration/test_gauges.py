@@ -1,4 +1,4 @@
-"""What `/metrics` says of readiness, statuses, timers and open chats, as the alert rules want it."""
+"""What `/metrics` says of readiness, statuses, timers and chats: what the alert rules stand on."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.ingest import service as ingest
 from services.ingest.chat_feed import Feed, Watcher
 from shared import positions
+from shared.api_keys import Grant
 from shared.broker import Range, TopicPartition
 from shared.consuming import POISON
 from shared.database import transaction
@@ -84,6 +85,33 @@ async def test_a_room_is_ready_and_each_thing_that_hinders_it_has_a_name(
         await line.mend()
         await once(door, "regie_ready", {("ingest",): 1, ("reader",): 1})
         assert await gauges(door, "regie_unready") == {}
+
+
+async def test_an_outage_is_told_to_those_who_scraped_before_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "line"
+    folder.mkdir()
+    line = Line(database_url, folder)
+    await line.mend()
+    runtime = make_runtime(line.url, tmp_path)
+    async with open_door(runtime, rooms(runtime)) as door:
+        proxied = {"Via": "1.1 prometheus"}
+        grants = (Grant("operator"), Grant("operator"), Grant("agent", agent="jo"))
+        known, fresh, agent = [proxied | await door.key(grant) for grant in grants]
+        assert (await door.http.get("/metrics", headers=known)).status_code == 200
+        assert (await door.http.get("/metrics", headers=agent)).status_code == 403
+        await line.cut()
+
+        async def told() -> bool:
+            scraped = await door.http.get("/metrics", headers=known)
+            assert scraped.status_code == 200
+            return 'regie_unready{room="reader",what="database"} 1.0' in scraped.text
+
+        await until(told)
+        assert (await door.http.get("/metrics", headers=fresh)).status_code == 503
+        assert (await door.http.get("/metrics", headers=agent)).status_code == 403
+        await line.mend()
 
 
 @pytest.mark.parametrize(

@@ -343,8 +343,12 @@ async def test_a_message_and_its_file_may_come_in_one_batch(line: Line) -> None:
 async def test_the_voicemail_of_a_call_stands_where_the_call_does(line: Line) -> None:
     """Its message came first as a missed call: one row, the file of another message."""
     line.endpoint.always("/voicemail", status(200, b"ID3\x04 sound"))
-    call: dict[str, Any] = {"account": "desk-whatsapp", "channel": "phone", "reply_window_closes_at": None,
-            "thread": Thread(message_id="CA1")}  # fmt: skip
+    call: dict[str, Any] = {
+        "account": "desk-whatsapp",
+        "channel": "phone",
+        "reply_window_closes_at": None,
+        "thread": Thread(message_id="CA1"),
+    }
     missed = message("Missed", kind="call_missed", call=Call(outcome="missed"), **call)
     left = message(
         "Voicemail", kind="voicemail", call=Call(outcome="voicemail"),

@@ -14,6 +14,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from services.notifier.answers import Answer
+from services.notifier.targets.people import accepted
 from services.router.policy import Policy
 from services.router.versions.targets import check_targets
 from shared.accounts import Account
@@ -28,6 +30,7 @@ from tests.fakes.smtp import FakeSmtp
 from tests.fakes.teams_workflow import FakeWorkflow
 from tests.notifying import ACCOUNTS, Notifying, notifying
 from tests.policies import least_with
+from tests.waiting import until
 
 DESK = "desk@example.net"
 PATH = "/services/T0/B0/secret-of-the-hook"
@@ -175,6 +178,17 @@ async def test_a_refusal_of_slack_is_final_and_says_what_to_do(
     assert len(town.room.endpoint.at(PATH)) == 1
 
 
+async def test_nothing_that_is_kept_of_an_answer_repeats_the_address(town: Town) -> None:
+    town.slack.answers.append(status(404, f"no_service at {PATH}".encode()))
+    await town.warn(town.target("slack"), state="failed")
+    (row,) = await town.room.rows("SELECT response FROM attempts")
+    assert row.response == "no_service at …"
+    assert "secret-of-the-hook" not in await town.letter()
+    signed = "https://logic.example.net/workflows/w1/invoke?sp=%2Frun&sig=a%2Bb%3Dlong"
+    said = Answer(200, "run /workflows/w1/invoke with a+b=long or a%2Bb%3Dlong")
+    assert accepted(said, signed, {}).body == "run … with … or …"
+
+
 @pytest.mark.parametrize("kind", ["slack", "teams", "ntfy"])
 async def test_who_is_asked_to_wait_waits(town: Town, kind: str) -> None:
     town.answers(kind).append(status(429, b"rate_limited", retry_after="600"))
@@ -253,6 +267,30 @@ async def test_a_mail_in_doubt_is_sent_again_as_the_same_mail(town: Town) -> Non
         await town.room.settled("sent")
     (row,) = await town.room.rows("SELECT id, attempts FROM deliveries")
     assert (town.mail()["Message-ID"], row.attempts) == (f"<regie.notice.{row.id}@example.org>", 2)
+
+
+async def test_notices_count_against_the_rate_of_the_account_they_leave_by(
+    database_url: str, tmp_path: Path
+) -> None:
+    slow = (ACCOUNTS + MAIL) % 0 + "    rate: {{account: 1/60s}}\n"
+    async with FakeSmtp() as smtp:
+        accounts = slow.replace("port: 0", f"port: {smtp.port}")
+        async with notifying(database_url, tmp_path, accounts=accounts) as room:
+            case = await room.open_case()
+            for name in ("jo", "kim"):
+                told = Target(kind="email", address=f"{name}@example.net", manner=Manner())
+                await room.hear(room.warning(case, told))
+
+            async def one_sent() -> bool:
+                return sorted(await room.states()) == ["pending", "sent"]
+
+            async with room.sending():
+                await until(one_sent)
+                (row,) = await room.rows("SELECT next_at FROM deliveries WHERE attempts = 0")
+                assert row.next_at > NOON + timedelta(seconds=60)
+                room.clock.at = row.next_at
+                await room.settled("sent", "sent")
+        assert len(smtp.accepted) == 2
 
 
 async def test_what_comes_back_of_a_notice_is_nobodys_message(town: Town) -> None:

@@ -395,6 +395,19 @@ async def test_a_refused_reply_fails_with_its_reason(room: Notifying) -> None:
             await letters.replay(connection, letter.id, room.clock())
 
 
+@pytest.mark.parametrize("code", [400, 200])
+async def test_what_no_row_can_hold_is_kept_without_it(room: Notifying, code: int) -> None:
+    """JSON writes characters that PostgreSQL refuses: a sender that dies of them loses the rest."""
+    refused = b'{"error": {"code": 100, "message": "no \\u0000 \\ud800"}}'
+    taken = b'{"messages": [{"id": "wamid.\\u0000\\ud800"}]}'
+    room.endpoint.always(MESSAGES, status(code, refused if code == 400 else taken))
+    await room.hear(room.reply(await room.open_case()))
+    async with room.sending():
+        await room.settled("failed" if code == 400 else "sent")
+    (report,) = await room.reports()
+    assert "\0" not in report.reason + report.provider_id
+
+
 @pytest.mark.parametrize("behaviour", [reset(), status(502), garbage(), status(200, b"{}")])
 async def test_a_doubtful_reply_is_unknown_and_never_sent_again(
     room: Notifying, behaviour: Behaviour

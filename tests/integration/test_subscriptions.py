@@ -268,6 +268,65 @@ async def test_a_revoked_key_gets_nothing_more(desk: Subscribing) -> None:
     assert "revoked" in shown["disabled_reason"]
 
 
+async def test_what_happened_after_its_key_had_expired_is_known_to_be_missed(
+    desk: Subscribing,
+) -> None:
+    first = await desk.key(agent="shop", expires_at=NOON + timedelta(hours=1))
+    made = await desk.subscribe(headers=first)
+    path = f"/subscriptions/{made['id']}"
+    for _ in range(6):
+        await desk.happen()
+        desk.room.clock.at += timedelta(minutes=20)
+    assert len(await desk.states()) == 3, "nothing is planned without a key"
+    async with desk.room.sending():
+        await desk.settled(*["failed"] * 3)
+        second = await desk.key(agent="shop")
+        changed = await desk.ask("PATCH", path, second, json={})
+        assert (changed["enabled"], changed["missed_after"]) == (True, "3")
+        await desk.ask("POST", f"{path}/replay", second, json={})
+        await desk.replayed()
+        await desk.settled(*["sent"] * 6)
+    assert (await desk.ask("GET", path, second))["missed_after"] is None
+
+
+async def test_a_narrower_key_is_sent_nothing_it_may_not_read(desk: Subscribing) -> None:
+    """Not even what was planned, or sent, while a wider key of its owner had the subscription."""
+    made = await desk.subscribe(headers=await desk.key(agent="shop"))
+    await desk.happen(team="parcels")
+    await desk.happen(team="claims")
+    narrow = await desk.key(agent="shop", teams=["parcels"])
+    await desk.ask("PATCH", f"/subscriptions/{made['id']}", narrow, json={"url": desk.url("/me")})
+    async with desk.room.sending():
+        await desk.settled("dropped", "sent")
+        (barred,) = await desk.room.rows("SELECT * FROM deliveries WHERE state = 'dropped'")
+        await desk.ask("POST", f"/deliveries/{barred.id}/replay", narrow)
+        await desk.settled("dropped", "sent")
+    assert [request.json()["data"]["team"] for request in desk.endpoint.requests] == ["parcels"]
+    assert barred.error.startswith("barred: ")
+
+
+async def test_a_repeat_under_an_idempotency_key_makes_nothing_twice(desk: Subscribing) -> None:
+    """A second subscription would post everything twice, under a secret that nobody knows."""
+    once = {"Idempotency-Key": "k1"}
+    body = {"url": desk.url(), "events": ["*"]}
+    first, again = [
+        await desk.http.post("/v1/subscriptions", json=body, headers=once) for _ in range(2)
+    ]
+    assert first.status_code == again.status_code == 201
+    assert again.json() == first.json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert len((await desk.ask("GET", "/subscriptions"))["items"]) == 1
+    other = await desk.http.post(
+        "/v1/subscriptions", json=body | {"events": ["case.*"]}, headers=once
+    )
+    assert (other.status_code, other.json()["name"]) == (422, "idempotency-key-reused")
+    rotations = [
+        (await desk.http.post(f"/v1/subscriptions/{first.json()['id']}/rotate", headers=once))
+        for _ in range(2)
+    ]
+    assert len({each.json()["secret"] for each in rotations}) == 1
+
+
 # --- secrets -----------------------------------------------------------------------------------
 
 

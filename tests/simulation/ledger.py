@@ -21,7 +21,7 @@ ANSWERS: Final[tuple[Metric, ...]] = ("first_response", "next_response")
 QUIET: Final = (
     ev.DeliveryStatusChanged, ev.DeadlineWarned, ev.DeadlineEscalated, ev.DeadlineAtRisk,
 )  # fmt: skip
-_REMEMBERED: Final = 3  # a bounce of an older answer is not connected with it any more
+_REMEMBERED: Final = 8  # a bounce of an older answer is not connected with it any more
 
 
 @dataclass

@@ -72,6 +72,35 @@ def told(tally: Tally) -> Any:
     return payload_of(tally, NOON, after(minutes=15))["data"]
 
 
+def test_what_may_wait_for_less_long_ends_the_window_sooner() -> None:
+    """As what is urgent does, in the window of a policy that collects for hours."""
+    hours = Window(uuid4(), after(hours=3), alone=20)
+    slow, quick = (
+        Digest(over=5, every=timedelta(hours=4)),
+        Digest(over=20, every=timedelta(minutes=15)),
+    )
+    found = sort_out([notice(slow), notice(quick)], {"webhook:a": hours}, NOON)
+    assert found.sooner == {hours.id: after(minutes=15)}
+    assert sort_out([notice(slow)], {"webhook:a": hours}, NOON).sooner == {}
+    soon = Window(uuid4(), after(minutes=5), alone=20)
+    assert sort_out([notice(quick)], {"webhook:a": soon}, NOON).sooner == {}
+
+
+def test_a_line_has_nobodys_words() -> None:
+    said = notice(kind="case.frozen", owner="supervisors", reason="Ms Jansen called about it")
+    (line,) = gathered(Tally(), [said]).lines
+    assert (line["owner"], "reason" in line) == ("supervisors", False)
+
+
+def test_a_digest_keeps_quiet_hours_where_all_that_is_in_it_does() -> None:
+    quiet = {"quiet": {"start": "20:00:00", "end": "07:00:00", "zone": "UTC"}}
+    asleep = [replace(each, payload={**each.payload, **quiet}) for each in (notice(), notice())]
+    assert gathered(Tally(), asleep).manner == quiet
+    assert gathered(Tally(), [*asleep, notice()]).manner == {}
+    assert gathered(Tally(), [notice(), *asleep]).manner == {}
+    assert gathered(gathered(Tally(), [notice()]), asleep).manner == {}
+
+
 def test_the_most_urgent_stand_first_and_the_rest_is_counted() -> None:
     """In batches too, and over a restart between them."""
     urgent = [notice(due_at=after(minutes=n).isoformat(), team=f"t{n % 2}") for n in range(113)]

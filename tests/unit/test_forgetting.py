@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID, uuid4
 
@@ -38,6 +38,7 @@ def filled(hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return hint(**{name: filled(each) for name, each in get_type_hints(hint).items()})
     plain: dict[Any, Any] = {
+        timedelta: timedelta(minutes=15), time: time(20),
         str: SECRET, int: 1, float: 1.0, bool: False, UUID: uuid4(), datetime: NOON, Any: SECRET
     }  # fmt: skip
     return plain[hint]

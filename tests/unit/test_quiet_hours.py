@@ -13,6 +13,7 @@ from services.notifier.models import Delivery, Head, Planned
 from services.notifier.staleness import staleness
 from services.router.policy import Policy
 from services.router.rules.quiet import Quiet
+from shared import values
 from shared.events import (
     CaseChanged,
     CaseEvent,
@@ -133,6 +134,14 @@ def test_each_recipient_has_their_own_exception() -> None:
     assert [at for _, at in woken(POLICY.notify_team("desk", at, "urgent"))] == [None, None]
     # the supervisor's own hours except nothing
     assert woken(POLICY.notify_supervisors(at, "urgent")) == [("boss", local("2026-11-21T06:00"))]
+
+
+def test_the_hours_travel_along_by_day_too_but_for_what_wakes_people() -> None:
+    """What is tried again, or told with others, may come at night though it was decided by day."""
+    noon = local("2026-11-20T12:00")
+    hours = [target.quiet for target in POLICY.notify_team("desk", noon, "high")]
+    assert hours == [values.Quiet(start=time(20), end=time(7), zone="Europe/Amsterdam"), None]
+    assert [target.not_before for target in POLICY.notify_team("desk", noon, "low")] == [None, None]
 
 
 def test_those_named_are_told_in_order_and_once() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from services.notifier import retries
 from services.notifier.retries import REPLIES, WEBHOOKS, Doubtful, GiveUp, Next, after
-from services.notifier.targets.webhook import retry_after
+from services.notifier.targets.posting import retry_after
 from shared.errors import SendError
 from tests.builders import NOON
 
@@ -97,7 +97,9 @@ def test_the_last_failure_says_how_often_it_was_tried() -> None:
         ("soon", None),
         ("-5", None),
         ("1e9", None),
-        ("99999999999999999999", None),
+        ("Tue, 17 Nov 2026 09:05:00 +99999999999999999999", None),
+        ("Tue, 17 Nov 2026 99999999999999999999:05:00 GMT", None),
+        ("99999999999999999999", 366 * 86_400.0),  # as long as is believed of anybody
     ],
 )
 def test_retry_after_comes_as_seconds_or_as_a_date(header: str, seconds: float | None) -> None:

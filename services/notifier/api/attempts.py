@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier import attempts, letters, replaying, subscriptions
+from services.notifier.api.once import Key, once
 from services.notifier.attempts import Sent, Tried, webhook_id
 from services.notifier.replaying import Replay
 from services.notifier.subscriptions import Subscription
@@ -165,14 +166,22 @@ def _add_replays(router: APIRouter, runtime: Runtime) -> None:
         response_model=ReplayView,
         tags=["subscriptions"],
     )
-    async def replay(subscription_id: UUID, who: Owner, body: Wanted | None = None) -> Response:
+    async def replay(
+        subscription_id: UUID,
+        who: Owner,
+        request: Request,
+        body: Wanted | None = None,
+        _: Key = None,
+    ) -> Response:
         """Once more, under the ids they had. What the feed keeps no longer cannot be sent."""
-        now = runtime.now()
-        async with transaction(runtime.engine) as connection:
-            found = await subscriptions.find(connection, who, subscription_id, now)
+
+        async def work(connection: AsyncConnection) -> Response:
+            found = await subscriptions.find(connection, who, subscription_id, runtime.now())
             _must_be_enabled(found)
-            begun = await _begin(connection, found, body or Wanted(), runtime)
-        return Json(begun, status_code=202)
+            begun = await _begin(connection, who, found, body or Wanted(), runtime)
+            return Json(begun, status_code=202)
+
+        return await once(runtime, request, who, work)
 
     @router.get(
         "/subscriptions/{subscription_id}/replays",
@@ -212,22 +221,28 @@ def _add_deliveries(router: APIRouter, runtime: Runtime) -> None:
         response_model=DeliveryView,
         tags=["deliveries"],
     )
-    async def replay_delivery(delivery_id: str, who: Owner) -> Response:
+    async def replay_delivery(
+        delivery_id: str, who: Owner, request: Request, _: Key = None
+    ) -> Response:
         """Once more, from the first try, under the same webhook-id."""
         id, now = attempts.delivery_id(delivery_id), runtime.now()
-        async with transaction(runtime.engine) as connection:
+
+        async def work(connection: AsyncConnection) -> Response:
             found = await attempts.find(connection, who, id, now)
             if found.subscription is None:
                 await letters.replay(connection, id, now)
+                await replaying.settle(connection, id, who.actor, now)
             else:
                 owned = await subscriptions.find(connection, who, found.subscription, now)
                 _must_be_enabled(owned)
                 await _again(connection, owned, [id], runtime)
             return Json(_delivery(await attempts.find(connection, who, id, now)), status_code=202)
 
+        return await once(runtime, request, who, work)
+
 
 async def _begin(
-    connection: AsyncConnection, found: Subscription, wanted: Wanted, runtime: Runtime
+    connection: AsyncConnection, who: Caller, found: Subscription, wanted: Wanted, runtime: Runtime
 ) -> dict[str, Any]:
     now = runtime.now()
     if wanted.ids:
@@ -237,7 +252,7 @@ async def _begin(
     if wanted.from_:
         to = wanted.to or now
         return _replay(await replaying.span(connection, found.id, wanted.from_, to, now))
-    return _replay(await replaying.missing(connection, found, now))
+    return _replay(await replaying.missing(connection, found, who.actor, now))
 
 
 async def _again(

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier import audience, endpoints, replaying, secrets, subscriptions
+from services.notifier.api.once import Key, once
 from services.notifier.subscriptions import Subscription
 from shared.database import transaction
 from shared.errors import Invalid
@@ -75,16 +76,30 @@ class SubscriptionSecret(SubscriptionView):
 def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
     guard = Guard.of(runtime.settings.allow_private_targets)
+    _add_making(router, runtime, guard)
+    _add_reading(router, runtime)
+    _add_changing(router, runtime, guard)
+    _add_rotating(router, runtime)
+    return router
 
+
+def _add_making(router: APIRouter, runtime: Runtime, guard: Guard) -> None:
     @router.post("", status_code=201, response_model=SubscriptionSecret)
-    async def subscribe(who: Owner, body: NewSubscription) -> Response:
+    async def subscribe(
+        who: Owner, request: Request, body: NewSubscription, _: Key = None
+    ) -> Response:
         """From now on each of these events that your key may read is posted to the URL, signed
         (Standard Webhooks 1.0)."""
         url, events = endpoints.checked(body.url, guard), audience.checked(body.events)
-        async with transaction(runtime.engine) as connection:
-            made, secret = await subscriptions.create(connection, who, url, events, runtime.now())
-        return Json({**_shown(made), "secret": secret}, status_code=201)
 
+        async def work(connection: AsyncConnection) -> Response:
+            made, secret = await subscriptions.create(connection, who, url, events, runtime.now())
+            return Json({**_shown(made), "secret": secret}, status_code=201)
+
+        return await once(runtime, request, who, work)
+
+
+def _add_reading(router: APIRouter, runtime: Runtime) -> None:
     @router.get("", response_model=SubscriptionPage)
     async def list_subscriptions(
         who: Owner, cursor: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 50
@@ -102,6 +117,8 @@ def routes(runtime: Runtime) -> APIRouter:
             found = await subscriptions.find(connection, who, subscription_id, runtime.now())
         return Json(_shown(found))
 
+
+def _add_changing(router: APIRouter, runtime: Runtime, guard: Guard) -> None:
     @router.patch("/{subscription_id}", response_model=SubscriptionView)
     async def change_subscription(subscription_id: UUID, who: Owner, body: Change) -> Response:
         """What the body names. `enabled: true` ends whatever had disabled it; what it missed is
@@ -111,6 +128,8 @@ def routes(runtime: Runtime) -> APIRouter:
         now = runtime.now()
         async with transaction(runtime.engine) as connection:
             had = await subscriptions.find(connection, who, subscription_id, now)
+            if had.keyless and who.role != "admin":
+                await subscriptions.miss_since_key(connection, had.id)
             await subscriptions.change(
                 connection, who, had.id, url or had.url, events or had.events, now
             )
@@ -127,18 +146,23 @@ def routes(runtime: Runtime) -> APIRouter:
             await subscriptions.remove(connection, found.id, now)
         return Response(status_code=204)
 
+
+def _add_rotating(router: APIRouter, runtime: Runtime) -> None:
     @router.post("/{subscription_id}/rotate", response_model=SubscriptionSecret)
-    async def rotate_secret(subscription_id: UUID, who: Owner) -> Response:
+    async def rotate_secret(
+        subscription_id: UUID, who: Owner, request: Request, _: Key = None
+    ) -> Response:
         """A new secret. For 24 hours the one before signs beside it: two signatures."""
         now = runtime.now()
-        async with transaction(runtime.engine) as connection:
+
+        async def work(connection: AsyncConnection) -> Response:
             found = await subscriptions.find(connection, who, subscription_id, now)
             target = await secrets.id_of(connection, found.target)
             _, secret = await secrets.rotate(connection, target, now)
             found = await subscriptions.find(connection, who, subscription_id, now)
-        return Json({**_shown(found), "secret": secret})
+            return Json({**_shown(found), "secret": secret})
 
-    return router
+        return await once(runtime, request, who, work)
 
 
 async def _switch(
@@ -146,7 +170,7 @@ async def _switch(
 ) -> None:
     if enabled and had.disabled_at is not None:
         await subscriptions.enable(connection, had.id)
-        await replaying.settle(connection, had.id)
+        await replaying.settle(connection, had.id, who.actor, now)
     elif enabled is False and had.disabled_at is None:
         await subscriptions.disable(connection, had.id, f"switched off by {who.actor}", now)
     elif enabled and had.keyless and who.role == "admin":

@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier import secrets
+from services.notifier.api.once import Key, once
 from shared.database import transaction
 from shared.runtime import Runtime
 from shared.security import Caller, caller
@@ -54,11 +56,16 @@ def routes(runtime: Runtime) -> APIRouter:
         return Json(page(list(targets), None))
 
     @router.post("/{target_id}/rotate", response_model=NewSecret)
-    async def rotate_secret(target_id: UUID, who: Admin) -> Json:
+    async def rotate_secret(
+        target_id: UUID, who: Admin, request: Request, _: Key = None
+    ) -> Response:
         """A new signing secret. One that was shown before signs beside it for 24 hours."""
-        async with transaction(runtime.engine) as connection:
+
+        async def work(connection: AsyncConnection) -> Response:
             target, secret = await secrets.rotate(connection, target_id, runtime.now())
-        return Json({**_fields(target), "secret": secret})
+            return Json({**_fields(target), "secret": secret})
+
+        return await once(runtime, request, who, work)
 
     return router
 

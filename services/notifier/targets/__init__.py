@@ -20,11 +20,11 @@ from services.notifier.targets.chat import Chats
 from services.notifier.targets.email import Email
 from services.notifier.targets.http import guarded_client
 from services.notifier.targets.ntfy import Ntfy
-from services.notifier.targets.posting import Post
+from services.notifier.targets.posting import TIMEOUT, Post
 from services.notifier.targets.replies import Replies
 from services.notifier.targets.slack import Slack
 from services.notifier.targets.teams import Teams
-from services.notifier.targets.webhook import TIMEOUT, Webhook
+from services.notifier.targets.webhook import Webhook
 from services.notifier.wording import Words
 from shared.errors import SendError
 from shared.guard import Guard

@@ -6,6 +6,8 @@ servers show it once. A colleague who gets a reminder twice is better off than o
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 import httpx
 
 from services.notifier.answers import Answer
@@ -36,7 +38,7 @@ class Email:
                 "this is an account of ours: its notices would come back as messages; name a "
                 "mailbox that people read",
             )
-        account = self._account(str((delivery.payload.get("manner") or {}).get("sender") or ""))
+        account = self._account(delivery)
         outbound = provider_of(account).outbound
         assert outbound is not None, "can_send says that there is one"
         mail = Outgoing(
@@ -51,21 +53,32 @@ class Email:
         receipt = await outbound.send(mail, account, self._http)
         return Answer(provider_id=receipt.provider_id)
 
-    def _account(self, named: str) -> Account:
-        """The one the policy names, while it can send; else the only one that can."""
-        able = [each for each in self._accounts if each.channel == "email" and can_send(each)]
-        found = next((each for each in able if each.name == named), None)
+    def _account(self, delivery: Delivery) -> Account:
+        able = mailers(self._accounts)
+        found = self._accounts.get(sender_of(delivery, able))
         if found is not None:
             return found
-        if len(able) == 1:
-            return able[0]
         if not able:
             raise SendError(
                 "no_mail_account",
                 "no mail account can send: give one an `outbound` in the channels file",
             )
-        names = ", ".join(each.name for each in able)
         raise SendError(
             "no_mail_account",
-            f"several mail accounts can send ({names}): name one in the policy's notify_from",
+            f"several mail accounts can send ({', '.join(able)}): name one in the policy's "
+            "notify_from",
         )
+
+
+def mailers(accounts: Iterable[Account]) -> list[str]:
+    """The mail accounts that can send, by name."""
+    return [each.name for each in accounts if each.channel == "email" and can_send(each)]
+
+
+def sender_of(delivery: Delivery, able: Collection[str]) -> str:
+    """By which of these accounts a notice leaves: the one the policy names, while it can send;
+    else the only one that can; empty for neither."""
+    named = str((delivery.payload.get("manner") or {}).get("sender") or "")
+    if named in able:
+        return named
+    return next(iter(able)) if len(able) == 1 else ""

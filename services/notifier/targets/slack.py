@@ -10,6 +10,7 @@ from typing import Final
 
 from services.notifier.answers import Answer
 from services.notifier.models import Delivery
+from services.notifier.targets.people import accepted
 from services.notifier.targets.posting import Post
 from services.notifier.wording import Words
 from shared import notices
@@ -33,4 +34,4 @@ class Slack:
     async def send(self, delivery: Delivery) -> Answer:
         """Raises SendError."""
         request = notices.slack(self._words.of(delivery))
-        return await self._post(delivery.address, request, _ADVICE)
+        return accepted(await self._post(delivery.address, request), delivery.address, _ADVICE)

@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from services.router.openings import wall_to_utc
 from shared.errors import Invalid
+from shared.wall import wall_to_utc
 
 _DAY: Final = timedelta(days=1)
 _LONGEST: Final = timedelta(days=3660)

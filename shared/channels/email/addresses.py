@@ -20,6 +20,7 @@ _ADDRESS: Final = re.compile(
 )
 _SAFE_LOCAL: Final = re.compile(r'"([A-Za-z0-9!#$%&\'*+/=?^_`{|}~.-]+)"(@.+)')
 _LONGEST: Final = 64 * 1024  # characters of an address list
+_LONGEST_NAME: Final = 2_000  # characters, its encoding not undone
 MOST: Final = 1_000  # addresses of one header
 
 
@@ -103,7 +104,8 @@ def account_at(address: str, accounts: Iterable[Account]) -> Account | None:
 
 
 def _name(name: str) -> str:
-    return header_text(name.encode("utf-8", "surrogateescape"))[:200]
+    # Of many addresses without commas each has all the words around them for its name.
+    return header_text(name[:_LONGEST_NAME].encode("utf-8", "surrogateescape"))[:200]
 
 
 def _plain(value: str) -> str:

@@ -184,8 +184,8 @@ class _Reader:
 
     def _begin_list(self, name: str, values: dict[str, str]) -> None:
         if name == "ol":
-            start = values.get("start", "")
-            self._numbers.append(int(start) if start.isascii() and start[:6].isdigit() else 1)
+            start = values.get("start", "")[:6]
+            self._numbers.append(int(start) if start.isascii() and start.isdigit() else 1)
         elif name == "ul":
             self._numbers.append(0)
         elif name == "dd":

@@ -74,12 +74,14 @@ def _delimiters(body: bytes, delimiter: bytes) -> Iterator[tuple[int, int, bool]
     # Where the line end before it begins, where the next line begins, and whether it closes.
     at = body.find(delimiter)
     while at >= 0:
-        newline = body.find(b"\n", at)
-        end = len(body) if newline < 0 else newline + 1
-        rest = body[at + len(delimiter) : end].strip()
-        if rest in (b"", b"--") and (at == 0 or body[at - 1 : at] == b"\n"):
-            before = at - 1 - (body[at - 2 : at - 1] == b"\r") if at else 0
-            yield max(before, 0), end, rest == b"--"
-            at = body.find(delimiter, end)
-        else:
-            at = body.find(delimiter, at + len(delimiter))
+        # Only at the start of a line is its end looked for: a long line may hold thousands.
+        if at == 0 or body[at - 1 : at] == b"\n":
+            newline = body.find(b"\n", at)
+            end = len(body) if newline < 0 else newline + 1
+            rest = body[at + len(delimiter) : end].strip()
+            if rest in (b"", b"--"):
+                before = at - 1 - (body[at - 2 : at - 1] == b"\r") if at else 0
+                yield max(before, 0), end, rest == b"--"
+                at = body.find(delimiter, end)
+                continue
+        at = body.find(delimiter, at + len(delimiter))

@@ -70,7 +70,7 @@ def _ari(post: Post) -> tuple[Told, Fact]:
     if kind == "RecordingFinished":
         id = text_at(file, "target_uri").removeprefix("channel:")
         length = text_at(file, "duration").partition(".")[0]
-        seconds = int(length) if length.isdigit() and len(length) < 8 else 0
+        seconds = int(length) if length.isascii() and length.isdigit() and len(length) < 8 else 0
         told = _told(post, id, "from", "to", recorded=seconds)
         short = "duration" in file and seconds < voice_of(post.account).shortest_voicemail
         return told, "nothing_left" if short else "left"

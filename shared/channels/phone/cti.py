@@ -52,11 +52,11 @@ class CtiInbound:
                 "sign by Standard Webhooks, or send the account's secret: `Authorization: Bearer`, "
                 "the password of `Authorization: Basic`, or `X-Webhook-Secret`"
             )
+        _require_door(request.path)
 
     def parse(self, request: WebhookRequest, account: Account, accounts: Accounts) -> Parsed:
         """One event. Raises Unreadable for a body that is of no call."""
-        if request.path.rstrip("/"):
-            raise NotFound("post to the account's webhook address itself: there are no others")
+        _require_door(request.path)
         body = _body(request)
         post = Post(body, account, request.received_at)
         answer = _answer(request, body, account)
@@ -69,6 +69,11 @@ class CtiInbound:
         # An exchange names extensions where a provider names lines: then it is this account's.
         owner = owner_of(told.ours, account, accounts, lambda each: each.secrets("secret"))
         return concluded(told, stated, owner or account, request.body, answer)
+
+
+def _require_door(path: str) -> None:
+    if path.rstrip("/"):
+        raise NotFound("post to the account's webhook address itself: there are no others")
 
 
 def _body(request: WebhookRequest) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def files(form: Form) -> tuple[tuple[Attachment, ...], int]:
     """The files of a form, still at Twilio, behind the account's own credentials where it asks
     for them; and how many more it counts without an address that could be fetched."""
     given = form.get("NumMedia", "")
-    count = min(int(given), _MOST_FILES) if given.isascii() and given.isdigit() else 0
+    counts = given.isascii() and given.isdigit() and len(given) < 6
+    count = min(int(given), _MOST_FILES) if counts else 0
     found = [
         media.remote(
             form.get(f"MediaUrl{index}", ""),

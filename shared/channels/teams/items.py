@@ -38,7 +38,7 @@ from shared.ids import event_id
 _FILE: Final = "application/vnd.microsoft.teams.file.download.info"
 _QUOTES: Final = re.compile(r"messageReference|forwardedMessageReference")
 _CARD: Final = "application/vnd.microsoft.card."
-_TAG: Final = re.compile(r"</?at[^>]*>")
+_TAG: Final = re.compile(r"</?at[^<>]*+>")
 _LONGEST_NAME: Final = 200
 SEPARATOR: Final = "|"
 
@@ -240,7 +240,7 @@ def _from_html(activity: Any) -> str:
 
 def _without_us(content: str, activity: Any) -> str:
     name = text_at(mapping_at(activity, "recipient"), "name")
-    return re.sub(rf"<at[^>]*>\s*{re.escape(name)}\s*</at>", "", content) if name else content
+    return re.sub(rf"<at[^<>]*+>\s*+{re.escape(name)}\s*</at>", "", content) if name else content
 
 
 def _form(value: Any) -> str:

@@ -30,7 +30,7 @@ class MetaMedia:
     async def fetch(
         self, file: Attachment, account: Account, http: httpx.AsyncClient, most: int
     ) -> bytes:
-        """Raises FetchError; `damaged` where the bytes are not those the customer sent."""
+        """Raises FetchError; `changed` where the bytes are not those the customer sent."""
         headers = _authorization(account)
         url, told = file.url, ""
         if file.media_id:
@@ -88,4 +88,4 @@ def _check_host(url: str, account: Account) -> None:
 def _check_bytes(content: bytes, promised: str) -> None:
     digest = hex_digest(promised)
     if digest and hashlib.sha256(content).hexdigest() != digest:
-        raise FetchError("damaged", "the file is not the one its digest names", again=True)
+        raise FetchError("changed", "the file is not the one its digest names", again=True)

@@ -226,16 +226,12 @@ def _film(media: Mapping[str, Any]) -> str:
         for v in list_at(mapping_at(media, "video_info"), "variants")
         if text_at(v, "content_type") == "video/mp4"
     ]
-    best = max(
-        versions,
-        key=lambda v: (
-            int(text_at(v, "bitrate") or 0)
-            if text_at(v, "bitrate").isascii() and text_at(v, "bitrate").isdigit()
-            else 0
-        ),
-        default=None,
-    )
-    return text_at(best, "url")
+    return text_at(max(versions, key=_bitrate, default=None), "url")
+
+
+def _bitrate(version: Any) -> int:
+    given = text_at(version, "bitrate")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 12 else 0
 
 
 def _typed(created: Mapping[str, Any], around: Setting) -> bool:

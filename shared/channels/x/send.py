@@ -78,17 +78,14 @@ def _fits(file: File) -> None:
 async def _upload(file: File, account: Account, http: httpx.AsyncClient) -> str:
     """The id of an uploaded picture. Nothing was sent to anybody yet, so a silence is no doubt."""
     url = address(account, "/2/media/upload")
-    try:
-        response = await http.post(
-            url,
-            headers=authorization(account, "POST", url),
-            files={"media": (file.name, file.content, file.content_type)},
-            data={"media_category": _PICTURES[file.content_type][0]},
-        )
-    except httpx.HTTPError as error:
-        raise SendError(
-            "connection", f"{type(error).__name__} at the upload", again=True
-        ) from error
+    response = await post(
+        http,
+        url,
+        headers=authorization(account, "POST", url),
+        form={"media_category": _PICTURES[file.content_type][0]},
+        files={"media": (file.name, file.content, file.content_type)},
+        repeatable=True,
+    )
     if response.status_code >= 500:
         raise SendError("temporary", f"HTTP {response.status_code} at the upload", again=True)
     if not response.is_success:

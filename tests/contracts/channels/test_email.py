@@ -346,8 +346,9 @@ def test_what_the_standard_library_writes_is_read(
         b"Subject: x\n\n" + (b"On 3/3 " + b"wrote " * 30 + b":\n") * 5_000,
         b"Content-Transfer-Encoding: base64\n\n" + b"QQ==" * 300_000,
         b"bad line\n" * 20_000,
+        b"Content-Type: multipart/mixed; boundary=-\n\n" + b"-" * 1_500_000,
     ],
-    ids=range(12),
+    ids=range(13),
 )  # fmt: skip
 def test_hostile_mails_take_no_more_than_their_length(raw: bytes) -> None:
     began = time.process_time()

@@ -209,6 +209,7 @@ _IN_TEXT: Final = (
 _IN_HEADER: Final = (
     b"=?a?q?", b"=?a?q?b?= ", b"=?", b"(", b'"\\', b"<a@b>,", b";x=\"", b'name="a"b;',
     b"charset=a ", b"name*1*=a;", b"''%", b" ", b"<", b"@ ", b"\xe9", b": ", b"\x1b(", b"()", b"a,",
+    b"on 1 jan 2020 a@b.nl ",
 )  # fmt: skip
 
 

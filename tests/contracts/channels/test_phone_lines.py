@@ -294,6 +294,8 @@ def test_there_is_no_handshake_and_no_other_door(line: Line) -> None:
         line.inbound.handshake(line.request("", b""), line.account())
     with pytest.raises(NotFound):
         line.inbound.parse(line.request("/else", b"{}"), line.account(), line.accounts())
+    with pytest.raises(NotFound):  # the door itself says so: a parser's refusal would be parked
+        line.inbound.verify(line.request("/else", b"{}"), line.account())
 
 
 _PATHS = st.sampled_from(

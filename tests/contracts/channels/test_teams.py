@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -238,3 +239,12 @@ def shown(message: MessageReceived, field: str) -> Any:
 
 def _part(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("words", ["<at " * 30_000, "<at>" + " " * 100_000], ids=["open", "blank"])
+def test_a_hostile_text_takes_no_more_than_its_length(words: str) -> None:
+    began = time.process_time()
+    html = [{"contentType": "text/html", "content": words}]
+    for told in ({"text": words}, {"text": "", "attachments": html}):
+        DOOR.parse(around(body_of(CASES[0]["received"] | told)))
+    assert time.process_time() - began < 2

@@ -203,7 +203,7 @@ async def test_other_bytes_than_promised_are_refused(digest: str) -> None:
     fake.digests["700"] = digest
     with pytest.raises(FetchError) as raised:
         await fetch(fake, received(sha256=""))
-    assert (raised.value.code, raised.value.again) == ("damaged", True)
+    assert (raised.value.code, raised.value.again) == ("changed", True)
 
 
 async def test_a_file_that_is_too_large_is_not_even_asked_for() -> None:
