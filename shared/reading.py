@@ -11,8 +11,8 @@ import copyreg
 import hashlib
 import pickle
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any, Final, ParamSpec
@@ -31,6 +31,8 @@ OFF_LOOP: Final = 128 * 1024  # bytes; a larger body is read beside the event lo
 LONGEST: Final = 30.0  # seconds for one body; 35 MB of an ordinary mail take one or two
 _MOST: Final = 2  # processes
 _STARTING: Final = 30.0
+# A body that waits takes memory, and its sender may have given up: better it comes again.
+_TURN: Final = 20.0
 _IDLE: Final = 60.0  # a process is some 70 MB; most installations never need it
 _WORKER: Final = (sys.executable, "-m", "shared.reading_worker")
 
@@ -38,8 +40,8 @@ _WORKER: Final = (sys.executable, "-m", "shared.reading_worker")
 class Reading:
     """The processes, started when there is something to read and ended when there is not."""
 
-    def __init__(self, seconds: float = LONGEST) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float = LONGEST, turn: float = _TURN) -> None:
+        self._seconds, self._turn = seconds, turn
         self._loop: asyncio.AbstractEventLoop | None = None
         self._free = asyncio.Semaphore(_MOST)
         self._idle: list[_Worker] = []
@@ -50,11 +52,11 @@ class Reading:
         """What `function` returns, called in another process: it and what it takes are pickled.
 
         Where that raises or takes too long, or its process dies of it, `raw` is parked. Raises
-        Unavailable when no process can be had.
+        Unavailable when no process can be had in time.
         """
         job = _pickled((function, args, named, self._seconds))
         self._here()
-        async with self._free:
+        async with self._in_turn():
             try:
                 result = await self._read(job)
             except TimeoutError:
@@ -85,6 +87,19 @@ class Reading:
             self.close()
             self._loop = loop
             self._free = asyncio.Semaphore(_MOST)
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        free = self._free
+        try:
+            async with asyncio.timeout(self._turn):
+                await free.acquire()
+        except TimeoutError as error:
+            raise Unavailable("large bodies wait too long to be read: send it again") from error
+        try:
+            yield
+        finally:
+            free.release()
 
     async def _read(self, job: bytes) -> object:
         worker = await self._worker()

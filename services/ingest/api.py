@@ -153,7 +153,9 @@ class _Request:
         files = sum(file.size or 0 for file in message.attachments)
         if files > LARGEST_FILES:
             raise TooLarge(f"attachments may take {LARGEST_FILES} bytes together: send fewer")
-        if sum(len(text_at(document, name).encode()) for name in ("text", "html")) > LARGEST_WORDS:
+        # As they were posted: cleaned, HTML may be shorter, or cut.
+        words = (text_at(document, name) for name in ("text", "html"))
+        if sum(len(each.encode("utf-8", "ignore")) for each in words) > LARGEST_WORDS:
             raise TooLarge(f"text and html may take {LARGEST_WORDS} bytes: attach the rest")
         return message, blobs
 

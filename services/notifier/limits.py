@@ -55,9 +55,10 @@ class Limits:
     async def rooms(
         self, connection: AsyncConnection, rooms: Mapping[str, int], now: datetime
     ) -> dict[str, int]:
-        """The same with no more for an account than it may send now. Nothing is locked or used
-        up: what waits for an account is not even read until it may leave."""
-        known = await _read(connection, self.targets)
+        """The same with no more for an account than it may send now, and nothing for a target that
+        asked for silence. Nothing is locked or used up: what waits is not even read until it may
+        leave."""
+        known = await _read(connection, self.targets, now)
         found = dict(rooms)
         for target in self.accounts.keys() | known.keys():
             free = pacing.room(known.get(target, _NOTHING), self.accounts.get(target), now)
@@ -111,7 +112,7 @@ def rates_of(account: Account) -> tuple[Rate | None, Rate | None]:
 
 
 async def pause(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> None:
-    """What a provider asked for: silence of the account, or towards one person."""
+    """What was asked for: silence of an account or towards one person, or towards a target."""
     asked: dict[str, datetime] = {}
     for each in outcomes:
         if each.paused_until is not None:
@@ -145,8 +146,11 @@ def _pace(rate: Rate) -> Pace:
     return Pace.of(rate.count, rate.seconds, rate.burst)
 
 
-async def _read(connection: AsyncConnection, names: Sequence[str]) -> dict[str, Bucket]:
-    return _buckets(await (await driver(connection)).fetch(_READ, list(names)))
+async def _read(
+    connection: AsyncConnection, names: Sequence[str], now: datetime
+) -> dict[str, Bucket]:
+    """Of these, and of all that are silent now."""
+    return _buckets(await (await driver(connection)).fetch(_READ, list(names), now))
 
 
 async def _lock(connection: AsyncConnection, names: Sequence[str]) -> dict[str, Bucket]:
@@ -168,7 +172,11 @@ async def _write(
     await queries.put_off(connection, shares.held)
 
 
-_READ: Final = "SELECT name, times, paused_until FROM paces WHERE name = ANY($1)"
+_READ: Final = """
+SELECT name, times, paused_until FROM paces WHERE name = ANY($1)
+UNION ALL SELECT name, times, paused_until FROM paces
+WHERE paused_until > $2 AND name <> ALL ($1) AND name NOT LIKE 'account:%'
+"""
 _LOCK: Final = """
 INSERT INTO paces (name) SELECT name FROM unnest($1::text[]) AS name ORDER BY name
 ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING name, times, paused_until

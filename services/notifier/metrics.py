@@ -11,7 +11,7 @@ from shared.telemetry import METRICS
 
 _DELIVERIES: Final = Counter(
     "regie_deliveries_total",
-    "Deliveries by effect and outcome: sent, retried, failed, unknown or dropped.",
+    "Deliveries by effect and outcome: sent, retried, digested, failed, unknown or dropped.",
     ("effect", "outcome"),
     registry=METRICS,
 )

@@ -38,8 +38,8 @@ class Outcome:
     """A delivery's new state. `pending` means another try at `next_at`.
 
     closes        its target gets nothing more
-    paused_until  its provider wants nothing more until then: of the whole account, or for this
-                  reader alone
+    paused_until  its target wants nothing more until then; of a provider, for the whole account or
+                  for this reader alone
     """
 
     delivery: Delivery
@@ -102,8 +102,10 @@ def _rule(delivery: Delivery) -> Rule:
 
 
 def _silence(delivery: Delivery, error: SendError, now: datetime) -> datetime | None:
-    """What a provider's `Retry-After` asks of the account; a target's is for that one try."""
-    if error.code != "throttled" or not error.retry_after or not delivery.to_customer:
+    """What `Retry-After` asks of all that is for a provider's account, or for a target; with
+    another status it is about that one try."""
+    busy = ("throttled",) if delivery.to_customer else ("http_429", "http_503")
+    if error.code not in busy or not error.retry_after:
         return None
     return now + min(timedelta(seconds=error.retry_after), LONGEST_PAUSE)
 

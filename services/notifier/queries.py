@@ -123,7 +123,9 @@ UPDATE deliveries d SET state = new.state, next_at = coalesce(new.next_at, d.nex
     provider_id = new.provider_id, error = new.error, lease_until = NULL,
     ended_at = CASE WHEN new.state = 'pending' THEN NULL ELSE $7::timestamptz END,
     payload = CASE WHEN new.state <> 'pending' AND d.payload ->> 'secret' = 'true'
-        THEN jsonb_set(d.payload, '{text}', '""') ELSE d.payload END
+        THEN jsonb_set(d.payload, '{text}', '""')
+        WHEN new.state = 'sent' AND d.payload -> 'data' ? 'answer_url'
+        THEN d.payload #- '{data,answer_url}' ELSE d.payload END
 FROM held JOIN new USING (id)
 WHERE d.id = held.id AND (held.was IN ('pending', 'sending', 'held')
     OR (held.was = 'unknown' AND new.state IN ('sent', 'failed')))

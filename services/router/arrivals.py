@@ -18,10 +18,12 @@ from msgspec.structs import replace
 
 from services.router import (
     amended,
+    answer_to,
     echoes,
     heard_rows,
     mentions,
     merging,
+    notice_answers,
     queries,
     redeeming,
     surveying,
@@ -61,6 +63,7 @@ class Arrivals:
         self._returned: frozenset[UUID] = frozenset()
         self._replayed: Mapping[UUID, datetime] = {}
         self._openings: Mapping[UUID, Opening] = {}
+        self._noted: Mapping[UUID, UUID] = {}
 
     async def take(
         self,
@@ -92,10 +95,13 @@ class Arrivals:
         """`again`: which of them come once more, which for a call may still say something new."""
         new = [message for index, message in enumerate(batch) if index not in again]
         repeats = [batch[index] for index in again]
-        await self._load(new, repeats)
+        self._noted = await notice_answers.cases(self.desk.connection, new)
+        await self._load([message for message in new if message.id not in self._noted], repeats)
         for index, message in enumerate(batch):
             if index in again:
                 self._take_again(message)
+            elif message.id in self._noted:
+                notice_answers.take(self.desk, message, self._noted[message.id])
             else:
                 self._take(message)
         await self._amendments.store(self.desk.connection)
@@ -104,6 +110,7 @@ class Arrivals:
 
     def _cleaned(self, message: MessageReceived) -> MessageReceived:
         """Our own addresses are never customers; a switchboard's number is nobody's alone."""
+        message = answer_to.without_ours(message, self._own)
         sender = message.sender
         identities = tuple(i for i in sender.identities if i not in self._own)
         shared = any(self.desk.policy.is_shared(i) for i in identities)
@@ -145,7 +152,13 @@ class Arrivals:
         marked = mentions.tokens(batch) | mentions.tags(batch)
         cases = await queries.lock_cases(
             connection,
-            {k.case_id for k in threads} | early | self._codes.cases | marked | parents | moving,
+            {k.case_id for k in threads}
+            | early
+            | self._codes.cases
+            | marked
+            | parents
+            | moving
+            | {*self._noted.values()},
             set(self._people.of.values()),
             surveying.reach(desk.policy, desk.now),
         )
@@ -198,6 +211,7 @@ class Arrivals:
         )
         if joined.case is None:
             self._of_customer[customer].append(case_id)
+            notice_answers.put_away(self.desk, message, case_id)
         self._keep(message, decided.case, customer, joined, redemption)
 
     def _adopt(self, message: MessageReceived, guest: UUID, host: UUID) -> UUID:

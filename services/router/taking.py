@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from services.router import (
+    answer_to,
     clocks,
     deadlines,
     forms,
@@ -238,7 +239,9 @@ def _added(
         )
     elif closes_at is not None:
         answer_by = turn.policy.reply_window_margin.before(closes_at)
-    known = message.sender.identities
+    reply_to = None
+    if message.sender.identities and waits and _may_be_answered(command):
+        reply_to = answer_to.answer_to(message, turn.case, command.joined)
     return ev.MessageAdded(
         message_id=message.id,
         account=message.account,
@@ -251,7 +254,7 @@ def _added(
         unanswered=waits,
         preview=_gist(message),
         subject=_line(message.subject),
-        reply_to=known[0] if known and waits and _may_be_answered(command) else None,
+        reply_to=reply_to,
         references=_references(message),
         reply_window_closes_at=closes_at,
         answer_by=answer_by,

@@ -69,13 +69,8 @@ def message_from_json(
     `event_id` identifies the request where the message has no `id` of its own: a repeat with the
     same one is the same message. Raises Invalid, whose `errors` name the fields.
     """
-    cleaned = _cleaned(body)
-    given = checked(at_the_counter(cleaned) if account.channel == "counter" else cleaned)
-    if given.account != account.name:
-        raise Invalid(f"account {given.account!r} is not the account this message came in by")
-    sender = sender_of(given.sender, account)
-    if account.channel == "internal":
-        check_colleague(sender.identities[0])
+    given = _given(_cleaned(body), account)
+    sender = _sender(given, account)
     attachments, blobs = _files(given.attachments)
     html_blob, html = _html(given.html)
     text = given.text.strip() or html_to_text(given.html)
@@ -105,6 +100,20 @@ def message_from_json(
         call=_CALLS.get(given.kind),
     )
     return event, [*blobs, *html]
+
+
+def _given(body: dict[str, Any], account: Account) -> PostedMessage:
+    given = checked(at_the_counter(body) if account.channel == "counter" else body)
+    if given.account != account.name:
+        raise Invalid(f"account {given.account!r} is not the account this message came in by")
+    return given
+
+
+def _sender(given: PostedMessage, account: Account) -> Sender:
+    sender = sender_of(given.sender, account)
+    if account.channel == "internal":
+        check_colleague(sender.identities[0])
+    return sender
 
 
 def _earlier(given: PostedMessage, received_at: datetime) -> datetime:

@@ -374,6 +374,18 @@ async def test_who_asks_too_often_is_told_when(
         assert accepted == (3 if limited == "session" else 2)
 
 
+async def test_one_address_uses_up_nothing_of_the_others(database_url: str, tmp_path: Path) -> None:
+    more = "proxies: 1\n    limits: {address: 1/1h, account: 3/1h}"
+    async with chat_door(database_url, tmp_path, more) as door:
+
+        async def start(heard_from: str) -> int:
+            headers = BROWSER | {"X-Forwarded-For": heard_from}
+            return (await door.http.post(START, headers=headers)).status_code
+
+        assert [await start("198.51.100.7") for _ in range(5)] == [201, 429, 429, 429, 429]
+        assert await start("198.51.100.8") == 201
+
+
 async def test_behind_a_proxy_each_address_counts_for_itself(
     database_url: str, tmp_path: Path
 ) -> None:

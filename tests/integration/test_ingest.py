@@ -363,6 +363,12 @@ async def test_a_key_is_free_again_after_a_day(door: Door) -> None:
     assert second.json()["id"] != first
 
 
+async def test_html_that_is_too_long_is_refused_before_it_is_cleaned(door: Door) -> None:
+    body = posting(html=f"<p>x</p><style>{'a' * 1_100_000}</style>")
+    answer = await door.http.post("/v1/messages", json=body, headers=door.headers)
+    assert (answer.status_code, answer.json()["name"]) == (413, "too-large")
+
+
 async def test_a_message_that_is_not_routed_is_a_404(door: Door) -> None:
     answer = await door.http.post("/v1/messages", json=posting(), headers=door.headers)
     found = await door.http.get(answer.headers["location"], headers=door.headers)

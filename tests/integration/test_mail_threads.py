@@ -158,3 +158,70 @@ async def test_a_tag_that_a_stranger_shows_opens_no_case_of_another(room: Room) 
         "SELECT cases.state FROM cases JOIN messages ON cases.id = case_id WHERE text = 'First'"
     )
     assert first == ("closed",)
+
+
+# --- what comes back of our notices ------------------------------------------------------------
+
+
+NOTICE = UUID("5d0c5f5a-7f0c-5d6e-9b1a-64b7c1b0a5d2")
+
+
+async def reminded(room: Room) -> UUID:
+    """A case of which a colleague was reminded by mail; its id."""
+    await room.hear(mail())
+    ((case_id,),) = await room.rows("SELECT id FROM cases")
+    await room.rows(
+        "INSERT INTO deliveries (id, event_id, case_id, seq, version, effect, target, lane, "
+        "payload, at, next_at, expires_at, created_at, state) VALUES (:id, 'e', :case, 1, 1, "
+        "'reminder', 'email:jo@example.net', '', '{}', :at, :at, :at, :at, 'sent') RETURNING id",
+        id=NOTICE, case=case_id, at=NOON,
+    )  # fmt: skip
+    return case_id  # type: ignore[no-any-return]
+
+
+def notice(desk: Desk, id: UUID = NOTICE) -> str:
+    return f"<regie.notice.{id}@{domain_of(desk.address)}>"
+
+
+def colleague(desk: Desk, id: UUID = NOTICE, subject: str = "Re: Due in 30 minutes") -> str:
+    return (
+        f"From: Jo <jo@example.net>\r\nTo: {desk.address}\r\nSubject: {subject}\r\n"
+        f"Message-ID: <1@example.net>\r\nIn-Reply-To: {notice(desk, id)}\r\n\r\nI am on it.\r\n"
+    )
+
+
+async def test_a_colleagues_answer_to_a_notice_is_a_note_in_its_case(room: Room) -> None:
+    case_id, desk = await reminded(room), Desk(room)
+    before = await room.rows("SELECT state, version FROM cases")
+    parsed = desk.read(colleague(desk))
+    await room.hear(*parsed.messages)
+    await room.hear(*parsed.messages)  # once, however often it is read
+    (note,) = await room.rows(
+        "SELECT case_id, data FROM case_events WHERE data ->> 'type' = 'note.added'"
+    )
+    assert note.case_id == case_id
+    assert note.data["author"] == "jo@example.net"
+    assert "I am on it." in note.data["text"]
+    ((state, version),) = await room.rows("SELECT state, version FROM cases")
+    assert (state, version) == (before[0].state, before[0].version + 1)
+    assert len(await room.rows("SELECT id FROM customers")) == 1, "nobody became a customer"
+
+
+async def test_a_bounce_of_a_notice_is_a_note_too(room: Room) -> None:
+    await reminded(room)
+    desk = Desk(room)
+    bounce = desk.read(REPORTS["postfix"].raw.decode().replace(SOME_MAIL, notice(desk)))
+    await room.hear(*bounce.messages)
+    assert len(await room.rows("SELECT id FROM cases")) == 1
+    (note,) = await room.rows("SELECT data FROM case_events WHERE data ->> 'type' = 'note.added'")
+    assert note.data["text"]
+
+
+async def test_an_answer_to_a_notice_of_many_cases_is_kept_and_waits_for_nobody(
+    room: Room,
+) -> None:
+    await reminded(room)
+    desk = Desk(room)
+    await room.hear(*desk.read(colleague(desk, uuid4())).messages)
+    rows = await room.rows("SELECT state, due_metric FROM cases ORDER BY opened_at, id")
+    assert sorted(row.state for row in rows) == ["closed", "open"]

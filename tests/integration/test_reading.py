@@ -21,7 +21,7 @@ from shared.accounts import Account, load_accounts
 from shared.channels import Answer, Parked, Parsed, WebhookRequest
 from shared.channels.email import message_from_mime
 from shared.channels.table import CHANNELS
-from shared.errors import Unreadable
+from shared.errors import Unavailable, Unreadable
 from shared.reading import OFF_LOOP, Reading
 from tests.waiting import until
 
@@ -96,6 +96,19 @@ async def test_what_takes_too_long_is_parked_and_its_process_ended() -> None:
     assert parked.key
     reading.close()
     await until(workers.none)
+
+
+async def test_who_waits_too_long_for_a_turn_comes_again() -> None:
+    reading = Reading(seconds=20, turn=0.2)
+    busy = [asyncio.create_task(reading.parsed(b"", sleeps, 600)) for _ in range(2)]
+    await asyncio.wait(busy, timeout=0)
+    with pytest.raises(Unavailable):
+        await reading.parsed(b"one more", process)
+    for each in busy:
+        each.cancel()
+    await asyncio.wait(busy)
+    assert (await reading.parsed(b"", process)).answer.body, "their turns are free again"
+    reading.close()
 
 
 async def test_the_loop_goes_on_meanwhile(reading: Reading) -> None:

@@ -450,6 +450,21 @@ async def test_mail_from_ourselves_is_nobodys_and_waits_for_no_answer(room: Room
     assert await room.rows("SELECT * FROM deadlines") == []
 
 
+async def test_a_mail_that_wants_its_answer_at_our_own_address_gets_it_at_its_senders(
+    room: Room,
+) -> None:
+    who = sender("jo@example.org", "email", "proven")
+    asked = {"reply_to": ["support@example.org"]}
+    await room.hear(mail(sender=who, attributes=asked))
+    who = sender("bo@example.org", "email", "proven")
+    await room.hear(mail(sender=who, attributes={"reply_to": ["team@example.org"]}))
+    added = await room.rows(
+        "SELECT data -> 'reply_to' ->> 'value' FROM case_events WHERE type = 'message.added'"
+        " ORDER BY 1"
+    )
+    assert added == [("jo@example.org",), ("team@example.org",)]
+
+
 async def test_what_is_asserted_brings_one_identity_at_most(room: Room) -> None:
     known, other = sender().identities[0], Identity(scheme="email", value="eve@example.net")
     new = Identity(scheme="email", value="bo@example.org")

@@ -291,6 +291,27 @@ async def test_a_handoff_is_offered_to_the_receiving_team(room: Notifying) -> No
     assert b"ada@" not in request.body
 
 
+async def test_a_partners_link_is_kept_no_longer_than_it_is_needed(room: Notifying) -> None:
+    """Whoever has it answers without a key."""
+    offers = [
+        HandoffOffered(
+            handoff_id=uuid4(), reason="agent", author="jo", expires_at=NOON + timedelta(hours=4),
+            from_team="parcels", from_channel="whatsapp", to_team="carrier",
+            answer_url="https://regie.example.org/v1/partner/a-token", notify=(room.webhook(path),),
+        )
+        for path in ("/taken", "/gone")
+    ]  # fmt: skip
+    room.endpoint.always("/gone", status(410))
+    await room.hear(*[room.change(await room.open_case(), offer) for offer in offers])
+    async with room.sending():
+        await room.settled("failed", "sent")
+    assert b"a-token" in room.endpoint.at("/taken")[0].body
+    kept = await room.rows("SELECT 1 FROM deliveries WHERE payload::text LIKE '%a-token%'")
+    assert len(kept) == 1, "the one that may be replayed"
+    letters = await room.rows("SELECT convert_from(value, 'UTF8') AS value FROM dead_letters")
+    assert not any("a-token" in letter.value for letter in letters)
+
+
 # --- what is stale -----------------------------------------------------------------------------
 
 

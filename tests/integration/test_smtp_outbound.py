@@ -151,12 +151,12 @@ async def test_a_login_is_made_where_one_is_asked_for() -> None:
         ("RCPT", "550 5.1.1 no such user", "invalid_recipient", False, False),
         ("RCPT", "553 bad mailbox name", "invalid_recipient", False, False),
         ("RCPT", "554 5.7.1 blocked", "rejected", False, False),
-        ("RCPT", "drop", "unreachable", True, False),
+        ("RCPT", "drop", "connection", True, False),
         ("RCPT", "hang", "timeout", True, False),
         ("DATA", "451 4.3.0 later", "throttled", True, False),
         ("DATA", "554 5.6.0 spam", "rejected", False, False),
-        ("DATA", "drop", "no_answer", False, True),
-        ("DATA", "hang", "no_answer", False, True),
+        ("DATA", "drop", "timeout", False, True),
+        ("DATA", "hang", "timeout", False, True),
     ],
 )
 async def test_what_a_refusal_means(
@@ -174,7 +174,7 @@ async def test_a_server_that_is_away(server: FakeSmtp) -> None:
     async with FakeSmtp() as gone:
         away = account(gone)
     error = await refused(reply(), away)
-    assert (error.code, error.again) == ("unreachable", True)
+    assert (error.code, error.again) == ("connection", True)
     assert await send(reply(), of)
 
 
@@ -183,7 +183,7 @@ async def test_tls_that_is_demanded_and_not_there(server: FakeSmtp) -> None:
     of = Account("support-mail", "email", "mailgun",
                  {"address": "support@example.org", "outbound": demanded})  # fmt: skip
     error = await refused(reply(), of)
-    assert (error.code, error.again, server.accepted) == ("unreachable", True, [])
+    assert (error.code, error.again, server.accepted) == ("connection", True, [])
     assert "STARTTLS" in error.reason
 
 

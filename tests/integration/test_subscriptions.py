@@ -102,6 +102,25 @@ async def test_retry_after_is_honoured(desk: Subscribing, header: str) -> None:
     assert row.next_at == NOON + timedelta(hours=1)
 
 
+@pytest.mark.parametrize("code", [429, 503])
+async def test_an_endpoint_that_asks_for_silence_gets_it_from_all_its_events(
+    desk: Subscribing, code: int
+) -> None:
+    await desk.subscribe()
+    await desk.subscribe(path="/other")
+    desk.endpoint.script("/hook", status(code, retry_after="120"))
+    await desk.happen()
+    async with desk.room.sending():
+        await desk.settled("pending", "sent")
+        await desk.happen(3)
+        await desk.endpoint.received(4, "/other")
+        await desk.settled(*["pending"] * 4, *["sent"] * 4)
+        assert len(desk.endpoint.at("/hook")) == 1
+        desk.room.clock.at += timedelta(seconds=121)
+        await desk.settled(*["sent"] * 8)
+    assert len(desk.endpoint.at("/hook")) == 5
+
+
 async def test_no_redirect_is_followed(desk: Subscribing) -> None:
     await desk.subscribe()
     desk.endpoint.script("/hook", status(307, location=desk.url("/elsewhere")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID, uuid4
@@ -79,7 +79,7 @@ def _value(hint: Any, name: str) -> Any:
         return filled(hint)
     simple: dict[Any, Any] = {
         str: f"canary {name}", int: 1, float: 1.0, bool: True, UUID: uuid4(), datetime: NOON,
-        timedelta: timedelta(minutes=5),
+        timedelta: timedelta(minutes=5), time: time(20),
     }  # fmt: skip
     return simple[hint]
 

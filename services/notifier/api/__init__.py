@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.notifier.api import attempts, events, subscriptions, targets
+from services.notifier.api import attempts, events, replays, subscriptions, targets
 from services.notifier.watch import Watch
 from shared.runtime import Runtime
 
@@ -17,5 +17,6 @@ def routers(runtime: Runtime, watch: Watch) -> Sequence[APIRouter]:
         targets.routes(runtime),
         subscriptions.routes(runtime),
         attempts.routes(runtime),
+        replays.routes(runtime),
         events.routes(runtime, watch),
     )

@@ -46,7 +46,12 @@ class EventPage(BaseModel):
 
 def routes(runtime: Runtime, watch: Watch) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["events"])
+    _add_pages(router, runtime, watch)
+    _add_stream(router, runtime, watch)
+    return router
 
+
+def _add_pages(router: APIRouter, runtime: Runtime, watch: Watch) -> None:
     @router.get("/events", response_model=EventPage)
     async def read_events(
         who: Reader,
@@ -74,6 +79,8 @@ def routes(runtime: Runtime, watch: Watch) -> APIRouter:
             if position + 1 >= following:
                 await watch.beyond(position, left, stopping.is_set)
 
+
+def _add_stream(router: APIRouter, runtime: Runtime, watch: Watch) -> None:
     @router.get("/stream", response_class=Response, responses={200: {"content": {_SSE: {}}}})
     async def stream_events(
         who: Reader,
@@ -99,8 +106,6 @@ def routes(runtime: Runtime, watch: Watch) -> APIRouter:
             return await identify(request, key)
 
         return Stream(watch, audience, position, still_may, request.app.state.stopping)
-
-    return router
 
 
 _SSE: Final = "text/event-stream"

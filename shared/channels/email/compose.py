@@ -6,6 +6,7 @@ than a line, and then no program finds the thread again.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -65,6 +66,13 @@ def compose(message: Outgoing, account: Account, at: datetime) -> bytes:
     for name, value in threading(message, account).items():
         body[name] = value
     return body.as_bytes(policy=_POLICY)
+
+
+async def composed(message: Outgoing, account: Account, at: datetime) -> bytes:
+    """The same, beside the event loop where there are files: a large one takes seconds."""
+    if not message.files:
+        return compose(message, account, at)
+    return await asyncio.to_thread(compose, message, account, at)
 
 
 def threading(message: Outgoing, account: Account) -> dict[str, str]:

@@ -7,18 +7,18 @@ from datetime import datetime
 from shared.accounts import Account
 from shared.channels import Outgoing
 from shared.channels.email.by_api import address_of
-from shared.channels.email.compose import compose
+from shared.channels.email.compose import composed
 from shared.errors import SendError
 
 
-def whole_mail(
+async def whole_mail(
     message: Outgoing, account: Account, at: datetime, most: int, provider: str
 ) -> bytes:
     """The mail, of `most` bytes with its files in base64. Raises SendError."""
     address_of(account)
     if not (message.text.strip() or message.files):
         raise SendError("rejected", "there is no text to send")
-    mail = compose(message, account, at)
+    mail = await composed(message, account, at)
     if len(mail) > most:
         raise SendError(
             "rejected",

@@ -48,7 +48,7 @@ class MailgunOutbound:
         if not uses_api(account):
             return await self._smtp.send(message, account, http)
         form = {"to": recipient_of(message), f"v:{VARIABLE}": str(message.id)}
-        mail = whole_mail(message, account, self._now(), LARGEST, "Mailgun")
+        mail = await whole_mail(message, account, self._now(), LARGEST, "Mailgun")
         response = await post(
             http,
             f"{base(account)}/v3/{domain(account)}/messages.mime",

@@ -52,7 +52,7 @@ class SesOutbound:
                 "send: add them to the channels file",
             )
         at = self._now()
-        body = msgspec.json.encode(content(message, account, at))
+        body = msgspec.json.encode(await content(message, account, at))
         url = f"{address(account, 'email')}{_PATH}"
         plain = {"content-type": "application/json"}
         headers = signed("POST", url, credentials, at, body, plain)
@@ -64,7 +64,7 @@ class SesOutbound:
         return _receipt(response, account)
 
 
-def content(message: Outgoing, account: Account, at: datetime) -> Mapping[str, Any]:
+async def content(message: Outgoing, account: Account, at: datetime) -> Mapping[str, Any]:
     """What SES is sent. Raises SendError for what it would refuse anyway, saying why."""
     recipient = recipient_of(message)
     if not recipient.isascii():
@@ -72,7 +72,7 @@ def content(message: Outgoing, account: Account, at: datetime) -> Mapping[str, A
             "invalid_recipient",
             "Amazon SES takes no address with accents before the @: use another one",
         )
-    mail = whole_mail(message, account, at, LARGEST, "Amazon SES")
+    mail = await whole_mail(message, account, at, LARGEST, "Amazon SES")
     given: dict[str, Any] = {
         "Destination": {"ToAddresses": [recipient]},
         "Content": {"Raw": {"Data": base64.b64encode(mail).decode()}},

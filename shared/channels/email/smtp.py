@@ -19,7 +19,7 @@ from shared.accounts import Account
 from shared.channels import FileLimits, Outgoing, Receipt
 from shared.channels.email.addresses import is_address, own_address
 from shared.channels.email.compose import (
-    compose,
+    composed,
     message_id,
     recipient_of,
     return_address,
@@ -51,7 +51,7 @@ class SmtpOutbound:
         attempt = _Attempt(client_for(account, LIMIT), account)
         try:
             async with asyncio.timeout(self._limit):
-                mail = compose(message, account, datetime.now(UTC))
+                mail = await composed(message, account, datetime.now(UTC))
                 await attempt.deliver(return_address(message, account), recipient, mail)
         except SendError:
             raise
@@ -110,7 +110,7 @@ class _Attempt:
             return _refusal(error)
         if self.handed_over:
             return SendError(
-                "no_answer",
+                "timeout",
                 "the mail server took the text and did not answer: it may have been delivered",
                 doubtful=True,
             )
@@ -119,9 +119,7 @@ class _Attempt:
         if isinstance(error, TimeoutError):
             return SendError("timeout", "the mail server took too long to answer", again=True)
         if isinstance(error, OSError | aiosmtplib.SMTPException):
-            return SendError(
-                "unreachable", f"no connection to the mail server: {error}", again=True
-            )
+            return SendError("connection", f"no connection to the mail server: {error}", again=True)
         return SendError("rejected", f"the mail cannot be sent: {error}")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import aiosmtplib
@@ -99,6 +101,13 @@ def _outbound(account: Account) -> Mapping[str, Any]:
 
 
 def _trusting(ca_file: str) -> ssl.SSLContext:
+    changed = Path(ca_file).stat().st_mtime_ns if ca_file else 0
+    return _context(ca_file, changed)
+
+
+@lru_cache(maxsize=16)
+def _context(ca_file: str, changed: int) -> ssl.SSLContext:
+    # Reading all authorities takes a tenth of a second, and each mail has a connection of its own.
     return ssl.create_default_context(cafile=ca_file or None)
 
 

@@ -82,6 +82,7 @@ CREATE TABLE paces (
     times timestamptz[] NOT NULL DEFAULT '{}',
     paused_until timestamptz
 ) WITH (fillfactor = 50);
+CREATE INDEX paces_paused ON paces (paused_until) WHERE paused_until IS NOT NULL;
 CREATE TABLE digests (
     id uuid PRIMARY KEY,
     target text NOT NULL,
@@ -101,6 +102,7 @@ ALTER TABLE deliveries
 CREATE INDEX deliveries_held ON deliveries (digest_id, id) WHERE state = 'held';
 CREATE INDEX deliveries_replies_expire ON deliveries (expires_at)
     WHERE effect = 'reply' AND state = 'pending';
+CREATE VIEW notices AS SELECT id, case_id FROM deliveries WHERE target LIKE 'email:%';
 ALTER TABLE agents ADD COLUMN notify jsonb NOT NULL DEFAULT '[]';
 ALTER TABLE dead_letters
     ADD COLUMN settled_by text NOT NULL DEFAULT '',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import pytest
 from shared.accounts import Account, AccountsError
 from shared.channels import File, Outgoing, Receipt
 from shared.channels.email import MailgunHealth, MailgunOutbound
+from shared.channels.email.compose import composed
 from shared.channels.email.mailgun_api import base
 from shared.channels.table import can_send
 from shared.errors import SendError
@@ -198,3 +200,14 @@ async def test_what_is_wrong(mailgun: FakeMailgun, http: httpx.AsyncClient) -> N
     assert not (await found(http, named(ACCOUNTS, "smtp-mail")))["Mailgun's side"][0]
     mailgun.answer(502, b"<html>")
     assert "HTTP 502" in (await found(http))["api_key"][1]
+
+
+async def test_a_large_file_holds_nobody_else_up() -> None:
+    files = [File("long.pdf", "application/pdf", bytes(8_000_000))]
+    writing = asyncio.ensure_future(composed(replace(MESSAGE, files=files), SUPPORT, NOW))
+    turns = 0
+    while not writing.done():
+        await asyncio.wait([writing], timeout=0.001)
+        turns += 1
+    assert len(await writing) > 8_000_000
+    assert turns > 3, "others had their turn meanwhile"
