@@ -114,14 +114,13 @@ def _add_test(router: APIRouter, runtime: Runtime) -> None:
                 return Json(_attempt(tried[0]))
             await asyncio.sleep(_LOOK_SECONDS)
         async with transaction(runtime.engine) as connection:
-            return Json(
-                delivery_view(await attempts.find(connection, who, id, now)), status_code=202
-            )
+            waiting = await attempts.find(connection, who, id, now)
+        return Json(delivery_view(waiting), status_code=202)
 
 
 def _add_deliveries(router: APIRouter, runtime: Runtime) -> None:
     @router.get("/deliveries/{delivery_id}", response_model=DeliveryView, tags=["deliveries"])
-    async def showdelivery_view(delivery_id: str, who: Owner) -> Response:
+    async def show_delivery(delivery_id: str, who: Owner) -> Response:
         """By its id, or by the webhook-id that the endpoint saw."""
         id = attempts.delivery_id(delivery_id)
         async with transaction(runtime.engine) as connection:
