@@ -109,6 +109,8 @@ class Line:
         self._here = folder / ".s.PGSQL.5432"
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
         query = {"host": str(folder), "port": "5432"}
         self.url = real.set(query=query).render_as_string(hide_password=False)
 
@@ -123,19 +125,26 @@ class Line:
             writer.transport.abort()
         self._here.unlink(missing_ok=True)
 
+    def freeze(self) -> None:
+        """What is open stays open, and nothing gets through: a server that hangs."""
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        self._flows.set()
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_unix_connection(self._real)
         self._open |= {writer, back}
         with suppress(OSError, asyncio.CancelledError):
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
         for each in (writer, back):
             self._open.discard(each)
             each.close()
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()

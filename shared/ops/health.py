@@ -76,9 +76,10 @@ class Health:
 
     async def _away(self) -> dict[str, str]:
         async with self._asking:
-            now = self.runtime.now()
-            if self._found is None or now - self._found[0] >= _FRESH:
-                self._found = (now, await self._ask())
+            if self._found is None or self.runtime.now() - self._found[0] >= _FRESH:
+                found = await self._ask()
+                # Aged from when it came, or a slow answer would be asked for again by each room.
+                self._found = (self.runtime.now(), found)
             return dict(self._found[1])
 
     async def _ask(self) -> dict[str, str]:

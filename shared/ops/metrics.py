@@ -11,7 +11,8 @@ from typing import Final
 import structlog
 from prometheus_client import Gauge, generate_latest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared import outbox
 from shared.consuming import POISON
@@ -27,6 +28,7 @@ from shared.telemetry import METRICS, describe
 from shared.topics import DEAD_LETTER_TOPICS
 
 _FRESH: Final = timedelta(seconds=5)
+_BOUND: Final = 3.0  # s, as for readiness beside it: a scrape has five, or ten
 _COUNT_EVERY: Final = timedelta(seconds=60)  # counting all open deadlines is a scan
 
 log = structlog.get_logger("ops")
@@ -67,29 +69,53 @@ class Measures:
     health: Health
     _at: datetime | None = None
     _counted_at: datetime | None = None
+    _reading: asyncio.Task[None] | None = None
+    _counting: asyncio.Task[None] | None = None
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def exposition(self) -> bytes:
-        """Prometheus' text format. While a dependency is away, counters and old gauges."""
+        """Prometheus' text format. While a dependency is away, counters and old gauges, within
+        the time that a scrape has."""
         async with self._busy:
             now = self.runtime.now()
             if self._at is None or now - self._at >= _FRESH:
                 self._at = now
-                await self._refresh(now)
+                await asyncio.gather(self._show_ready(), self._measure(now))
         return generate_latest(METRICS)
 
+    async def _measure(self, now: datetime) -> None:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._refresh(now), name="measures")
+        # Not cancelled when it is late: a database call that is broken off leaks its connection.
+        done, _ = await asyncio.wait({self._reading}, timeout=_BOUND)
+        if done:
+            self._reading.result()
+        else:
+            log.info("gauges not measured", error=f"no answer within {_BOUND:g} s")
+            UP.set(0)
+
     async def _refresh(self, now: datetime) -> None:
-        await self._show_ready()
         try:
             view = await self.board.view(_FRESH)
             async with transaction(self.runtime.engine) as connection:
-                await self._read(connection, now)
+                await _read(connection)
         except Unavailable as error:
             log.info("gauges not measured", error=describe(error))
             UP.set(0)
         else:
             _show_lag(view)
             UP.set(1)
+            await self._count(now)
+
+    async def _count(self, now: datetime) -> None:
+        """Where it takes long, the scrape does not wait for it, and a later one shows it."""
+        if self._counting is not None and not self._counting.done():
+            return
+        if self._counted_at is None or now - self._counted_at >= _COUNT_EVERY:
+            self._counted_at = now
+            counting = _count_open(self.runtime.engine)
+            self._counting = asyncio.create_task(counting, name="open deadlines")
+            await asyncio.wait({self._counting}, timeout=1)
 
     async def _show_ready(self) -> None:
         rooms = {room: await self.health.reasons(room) for room in self.health.services}
@@ -100,28 +126,31 @@ class Measures:
             for each in reasons:
                 UNREADY.labels(room, each.what).set(1)
 
-    async def _read(self, connection: AsyncConnection, now: datetime) -> None:
-        pending = await outbox.pending(connection)
-        OUTBOX.set(pending.count)
-        OUTBOX_AGE.set(pending.oldest_age)
-        TIMERS.set(await queries.oldest_timer(connection))
-        waiting = dict(await queries.waiting_dead_letters(connection))
-        LETTERS.clear()
-        for topic in {*DEAD_LETTER_TOPICS, *waiting}:
-            LETTERS.labels(topic).set(waiting.get(topic, 0))
-        HEARTBEAT.clear()
-        HEARTBEAT_AGE.clear()
-        for beat in await queries.heartbeats(connection):
-            HEARTBEAT.labels(beat.stage).set(beat.roundtrip)
-            HEARTBEAT_AGE.labels(beat.stage).set(beat.age)
-        if self._counted_at is None or now - self._counted_at >= _COUNT_EVERY:
-            self._counted_at = now
-            await _count_open(connection)
+
+async def _read(connection: AsyncConnection) -> None:
+    pending = await outbox.pending(connection)
+    OUTBOX.set(pending.count)
+    OUTBOX_AGE.set(pending.oldest_age)
+    TIMERS.set(await queries.oldest_timer(connection))
+    waiting = dict(await queries.waiting_dead_letters(connection))
+    LETTERS.clear()
+    for topic in {*DEAD_LETTER_TOPICS, *waiting}:
+        LETTERS.labels(topic).set(waiting.get(topic, 0))
+    HEARTBEAT.clear()
+    HEARTBEAT_AGE.clear()
+    for beat in await queries.heartbeats(connection):
+        HEARTBEAT.labels(beat.stage).set(beat.roundtrip)
+        HEARTBEAT_AGE.labels(beat.stage).set(beat.age)
 
 
-async def _count_open(connection: AsyncConnection) -> None:
-    await connection.execute(text("SET LOCAL statement_timeout = '20s'"))
-    counts = await queries.open_deadlines(connection)
+async def _count_open(engine: AsyncEngine) -> None:
+    try:
+        async with transaction(engine) as connection:
+            await connection.execute(text("SET LOCAL statement_timeout = '20s'"))
+            counts = await queries.open_deadlines(connection)
+    except (Unavailable, DBAPIError) as error:
+        log.info("open deadlines not counted", error=describe(error))
+        return
     OPEN.clear()
     for team, channel, count in counts:
         OPEN.labels(team, channel).set(count)

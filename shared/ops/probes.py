@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from datetime import timedelta
 from typing import Annotated, Final
@@ -17,6 +18,7 @@ from shared.security import Caller, identify
 from shared.web import Json
 
 _OUTAGE: Final = timedelta(hours=1)
+_PATIENCE: Final = 2.0  # s
 _FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 
 
@@ -57,10 +59,16 @@ async def _operator(request: Request) -> None:
 
 async def _known(request: Request, key: str | None) -> Caller:
     """Who scraped within the hour still may while the database is away: the scrape tells of it."""
+    asking = asyncio.ensure_future(identify(request, key))
+    # Not cancelled when it is late: a database call that is broken off leaks its connection.
+    done, _ = await asyncio.wait({asking}, timeout=_PATIENCE)
     try:
-        return await identify(request, key)
+        if done:
+            return asking.result()
+        asking.add_done_callback(lambda late: late.cancelled() or late.exception())
     except Unavailable:
-        return await identify(request, key, fresh=_OUTAGE)
+        pass
+    return await identify(request, key, fresh=_OUTAGE)
 
 
 def _is_local(request: Request) -> bool:

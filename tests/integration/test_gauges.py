@@ -114,6 +114,33 @@ async def test_an_outage_is_told_to_those_who_scraped_before_it(
         await line.mend()
 
 
+async def test_a_database_that_hangs_does_not_hold_up_a_scrape(
+    database_url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "line"
+    folder.mkdir()
+    line = Line(database_url, folder)
+    await line.mend()
+    runtime = make_runtime(line.url, tmp_path)
+    async with open_door(runtime, rooms(runtime)) as door:
+        key = {"Via": "1.1 prometheus"} | await door.key(Grant("operator"))
+        assert (await door.http.get("/metrics", headers=key)).status_code == 200
+        line.freeze()
+
+        async def told() -> bool:
+            # Prometheus breaks off after ten seconds, unless it is told otherwise.
+            async with asyncio.timeout(9):
+                text = (await door.http.get("/metrics", headers=key)).text
+            return (
+                "regie_measured 0.0" in text
+                and 'regie_unready{room="reader",what="database"} 1.0' in text
+            )
+
+        await until(told)
+        line.thaw()
+        await once(door, "regie_measured", {(): 1})
+
+
 @pytest.mark.parametrize(
     ("reason", "cause"),
     [

@@ -333,7 +333,10 @@ async def test_whoever_writes_while_it_is_done_is_erased_or_new(
     assert (await room.rows("SELECT count(*) FROM erasures WHERE done_at IS NULL"))[0][0] == 0
 
 
-async def test_while_something_is_being_sent_it_waits(room: Room, admin: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("left", ["pending", "held"])  # held: for a digest
+async def test_while_something_is_being_sent_it_waits(
+    room: Room, admin: httpx.AsyncClient, left: str
+) -> None:
     customer = await live(room)
 
     async def sending(state: str) -> None:
@@ -347,7 +350,7 @@ async def test_while_something_is_being_sent_it_waits(room: Room, admin: httpx.A
     told = await erase(room, admin, customer)
     assert told["state"] == "waiting"
     assert (await admin.get(f"/v1/customers/{customer}/erasure")).json()["state"] == "waiting"
-    await sending("pending")
+    await sending(left)
     room.clock.at += timedelta(seconds=10)
     await Erasing(room.handlers).work()
     assert (await admin.get(f"/v1/customers/{customer}/erasure")).json()["state"] == "done"

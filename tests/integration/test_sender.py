@@ -21,6 +21,7 @@ from shared.events import HandoffOffered, HeartbeatSent, Target
 from tests.builders import NOON
 from tests.fakes.endpoint import Behaviour, garbage, hang, held, reset, status, trickle
 from tests.notifying import MESSAGES, Notifying, notifying, received, texts, whatsapp
+from tests.waiting import BOUND, until
 
 
 @pytest.fixture
@@ -600,6 +601,29 @@ async def test_stopping_lets_calls_under_way_end(room: Notifying) -> None:
     await asyncio.wait({task}, timeout=20)
     assert task.cancelled()
     assert await room.states() == ["sent"]
+
+
+async def test_no_transaction_is_open_during_a_call(room: Notifying) -> None:
+    case, gate = await room.open_case(), asyncio.Event()
+    room.endpoint.script("/parcels", held(gate))
+    room.endpoint.script(MESSAGES, held(gate, body=b'{"messages": [{"id": "wamid.S"}]}'))
+    await room.hear(room.warning(case), room.reply(case))
+
+    async def none_is_open() -> bool:
+        """For a moment a claim is; through a call none may be."""
+        (row,) = await room.rows(
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+        )
+        return int(row.n) == 0
+
+    async with room.sending(timeout=BOUND):
+        await room.endpoint.received(1, "/parcels")
+        await room.endpoint.received(1, MESSAGES)
+        await until(none_is_open)
+        assert await room.states() == ["sending", "sending"]
+        gate.set()
+        await room.settled("sent", "sent")
 
 
 async def test_a_dead_target_delays_nobody_else(room: Notifying) -> None:

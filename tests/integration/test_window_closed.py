@@ -55,7 +55,7 @@ async def test_the_switch_is_offered_and_the_agent_reads_what_is_left(room: Room
     )
     assert row.state == "failed"
     assert row.error.startswith("window_closed: the whatsapp reply window closed")
-    assert row.error.endswith("permitted: a switch to phone, email")
+    assert row.error.endswith("permitted: a template, or a switch to phone, email")
     (clock,) = await room.rows(
         "SELECT state FROM deadlines WHERE case_id = :case AND metric = 'first_response'", case=case
     )

@@ -8,7 +8,8 @@ import pytest
 
 from services.notifier import retries
 from services.notifier.retries import REPLIES, WEBHOOKS, Doubtful, GiveUp, Next, after
-from services.notifier.targets.posting import retry_after
+from services.notifier.sender import CALL_SECONDS, LEASE
+from services.notifier.targets.posting import LARGEST_ANSWER, TIMEOUT, retry_after
 from shared.errors import SendError
 from tests.builders import NOON
 
@@ -104,3 +105,10 @@ def test_the_last_failure_says_how_often_it_was_tried() -> None:
 )
 def test_retry_after_comes_as_seconds_or_as_a_date(header: str, seconds: float | None) -> None:
     assert retry_after(header, NOON) == seconds
+
+
+def test_a_call_ends_before_its_lease_does() -> None:
+    """Or another sender would take over what is being sent."""
+    assert TIMEOUT == 15.0
+    assert LARGEST_ANSWER == 16 * 1024
+    assert timedelta(seconds=TIMEOUT) < timedelta(seconds=CALL_SECONDS) < LEASE
