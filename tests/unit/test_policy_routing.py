@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from services.router.commands import Way
 from services.router.policy import Facts, Policy, Step
 from services.router.trial.examples import run_tests
 from shared.durations import Duration
-from shared.events import Digest, Identity, Target
+from shared.events import Digest, Identity, Quiet, Target
 
 POLICY = Policy.parse(
     (Path(__file__).parents[2] / "deploy" / "policy.yaml").read_text(encoding="utf-8"),
@@ -219,8 +219,15 @@ def test_nothing_promised() -> None:
 
 def test_whom_to_tell() -> None:
     digest = Digest(over=5, every=timedelta(minutes=15))
+    night = Quiet(start=time(20), end=time(7), zone="Europe/Amsterdam")
     desk, boss = (
-        Target(kind="webhook", address=f"http://127.0.0.1:9901/{name}", name=name, digest=digest)
+        Target(
+            kind="webhook",
+            address=f"http://127.0.0.1:9901/{name}",
+            name=name,
+            digest=digest,
+            quiet=night,
+        )
         for name in ("frontdesk", "supervisors")
     )
     assert POLICY.notify_team("frontdesk", FRIDAY, "normal") == (desk,)
@@ -231,7 +238,7 @@ def test_whom_to_tell() -> None:
     )
     assert POLICY.notify_team("nobody", FRIDAY, "normal") == ()
     # what is urgent never waits, and what came overdue always does
-    urgent = msgspec.structs.replace(desk, digest=None)
+    urgent = msgspec.structs.replace(desk, digest=None, quiet=None)
     assert POLICY.notify_team("frontdesk", FRIDAY, "urgent") == (urgent,)
     (late,) = POLICY.together([urgent])
     assert late.digest == Digest(over=0, every=timedelta(minutes=15))
