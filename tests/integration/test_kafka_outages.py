@@ -17,8 +17,8 @@ from shared.settings import Settings
 from tests import servers
 from tests.waiting import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.alone]
-BOUND = 60.0
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
+BOUND = 100.0
 
 
 @pytest.fixture(scope="module")
